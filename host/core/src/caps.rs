@@ -1,0 +1,117 @@
+//! Every bound of the core, with its unit in the name and the reason beside it.
+//!
+//! What an operator may set stands in the configuration; what stands here is fixed, so that memory and work have a
+//! ceiling that no configuration, alert or plugin can raise.
+
+/// Episodes kept in memory, open ones and those remembered after their end. At the cap an alert that would open one
+/// is answered "overloaded" and the sender tries again: nothing acknowledged is dropped. An episode with one policy
+/// takes about 0.6 kB, so a full house is about 2.5 GB; an idle host holds none.
+pub const EPISODES: usize = 4_000_000;
+
+/// Policies that one alert may concern. An alert that matches more concerns the first ones by name; the record says
+/// how many were left out.
+pub const CONCERNS_PER_EPISODE: usize = 16;
+
+/// Targets that a policy may name, so that an input stays small.
+pub const TARGETS_PER_POLICY: usize = 64;
+
+/// Intents of one decision. More is a malformed decision, recorded as the plugin's failure.
+pub const INTENTS_PER_DECISION: usize = 8;
+
+/// Intents of an episode that a policy is shown. Older ones are forgotten once they have ended.
+pub const HISTORY_PER_CONCERN: usize = 16;
+
+/// Bytes of a decision's explanation and of an intent's reason. Longer is a malformed decision.
+pub const TEXT_BYTES: usize = 4 * 1024;
+
+/// Bytes of one JSON text from a plugin: parameters, expectations, query parameters, `extra`.
+pub const JSON_BYTES: usize = 64 * 1024;
+
+/// Rounds of one evaluation: the first question, and three that follow from answers.
+pub const ROUNDS: u32 = 4;
+
+/// Queries of one evaluation over all rounds; each may cost a call to AWS.
+pub const QUERIES: usize = 16;
+
+/// Times that a failed evaluation is tried again before a person is told.
+pub const EVALUATION_RETRIES: u8 = 3;
+
+/// Seconds before a failed evaluation is tried again; doubled each time.
+pub const EVALUATION_RETRY_S: u64 = 15;
+
+/// The least that a plugin may ask to be looked at again, in seconds, so that no plugin makes a busy loop.
+pub const LOOK_AGAIN_LEAST_S: u64 = 1;
+
+/// The most, in seconds: an episode lives a day without a sign of life, so later would be never.
+pub const LOOK_AGAIN_MOST_S: u64 = 24 * 3600;
+
+/// Attempts of one intent, over throttles, unanswered calls that were seen not to have happened, and failures to
+/// connect. Four, at doubling pauses, span half a minute; what AWS refuses for longer is for a person.
+pub const ATTEMPTS: u32 = 4;
+
+/// Seconds before the second attempt; doubled each time.
+pub const ATTEMPT_RETRY_S: u64 = 2;
+
+/// Times that a target is read again for the guard before the intent is refused as unreadable.
+pub const LOOKS: u32 = 4;
+
+/// Seconds before a failed look is tried again; doubled each time.
+pub const LOOK_RETRY_S: u64 = 1;
+
+/// The age of a reading, in seconds, up to which it is the host's own fresh look.
+pub const LOOK_FRESH_S: u64 = 10;
+
+/// Seconds for which an unanswered call is looked for before it is handed to a person.
+pub const UNKNOWN_FOR_S: u64 = 15 * 60;
+
+/// The longest time that a plugin may ask for verification, in seconds.
+pub const VERIFY_WITHIN_MOST_S: u64 = 4 * 3600;
+
+/// Milliseconds between two looks of a verification: it starts with the first and doubles up to the second.
+pub const VERIFY_POLL_FIRST_MS: u64 = 500;
+/// See [`VERIFY_POLL_FIRST_MS`].
+pub const VERIFY_POLL_MOST_MS: u64 = 15_000;
+
+/// Seconds after an episode has ended in which the same alert re-opens it.
+pub const REOPEN_WITHIN_S: u64 = 30 * 60;
+
+/// Seconds without a sign of life after which an episode expires, and for which an ended one is remembered, so that a
+/// replayed old alert is recognised.
+pub const EPISODE_TTL_S: u64 = 24 * 3600;
+
+/// Timers that one `time-passed` record moves, so that a batch stays small.
+pub const TIMERS_PER_BATCH: usize = 1_000;
+
+/// Admissions remembered for limits. At the cap the oldest within every window would have to be forgotten, so further
+/// intents are refused instead.
+pub const ADMISSIONS: usize = 100_000;
+
+/// The longest window of a limit, in seconds: a week.
+pub const LIMIT_WINDOW_MOST_S: u64 = 7 * 24 * 3600;
+
+/// Stops in force at once. At the cap a further one is refused: the widest stop needs only one place.
+pub const STOPS: usize = 1_000;
+
+/// Notices waiting for a slow notifier. At the cap the oldest is dropped for that notifier and counted.
+pub const NOTICES: usize = 10_000;
+
+/// Intents remembered by the state, open and shown in histories.
+pub const INTENTS: usize = 8_000_000;
+
+/// Evaluations under way at once.
+pub const EVALUATIONS_IN_FLIGHT: usize = 64;
+
+/// Looks under way at once: a bound on concurrent reads of AWS.
+pub const LOOKS_IN_FLIGHT: usize = 32;
+
+/// A jump of the clock ahead of the machine's own monotonic time, in seconds, that is recorded and frees no window.
+pub const CLOCK_JUMP_S: u64 = 60;
+
+/// Alerts of one request. A request with more is refused as too large; Grafana at 32 MiB carries about 15,000.
+pub const ALERTS_PER_REQUEST: usize = 50_000;
+
+/// Bytes of one label or annotation value and of an alert's other texts; the rest is cut and marked with an ellipsis.
+pub const ALERT_TEXT_BYTES: usize = 8 * 1024;
+
+/// Labels, annotations and values of an alert, each. The rest is dropped in the order of names.
+pub const ALERT_PAIRS: usize = 128;

@@ -1,0 +1,337 @@
+//! The engine: the loop's one step, without the loop.
+//!
+//! `take` turns an input into records; once they are durable, `release` hands out what is due. What is due is a function
+//! of the state, so starting up and running are the same code: an effect that was lost with the process is due again,
+//! except for calls to AWS, which are never just repeated. It refuses to know threads, files and clocks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::{
+    caps,
+    configuration::Mode,
+    decide,
+    digest::Digest,
+    evaluation::{PastIntent, Trigger},
+    guard::{ApprovedIntent, Rules},
+    input::{Input, Reply},
+    intent::Intent,
+    json::Json,
+    name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
+    record::{EvaluationSkipped, Fact, NoticeSent, Purpose, Record},
+    state::State,
+    target::Target,
+    time::Timestamp,
+};
+
+/// The state with what is under way.
+#[derive(Debug)]
+pub struct Engine {
+    state: State,
+    rules: Arc<Rules>,
+    approved: Vec<ApprovedIntent>,
+    evaluating: BTreeSet<(PolicyName, EpisodeId, u32)>,
+    looking: BTreeSet<(IntentId, Purpose)>,
+    telling: BTreeSet<NotifierName>,
+    /// The policy that was served last, so that every policy has its turn.
+    served: Option<PolicyName>,
+}
+
+/// What an input became.
+#[derive(Debug)]
+pub struct Taken {
+    /// One batch; the caller makes it durable before anything else. Empty where nothing was to be recorded.
+    pub records: Vec<Record>,
+    /// For whoever caused the input, once the batch is durable.
+    pub reply: Reply,
+}
+
+/// Something to be done outside; its end comes back as an input.
+#[derive(Debug)]
+pub enum Effect {
+    /// Evaluate a policy: [`Input::Evaluated`].
+    Evaluate(Box<Order>),
+    /// A policy cannot be evaluated: take this as [`Input::Skipped`].
+    Skip(EvaluationSkipped),
+    /// Look at a target: [`Input::Looked`].
+    Look(Look),
+    /// Make a call: [`Input::CallEnded`].
+    Act(ApprovedIntent),
+    /// Tell people of a record: [`Input::NoticeSent`].
+    Tell(Tell),
+}
+
+/// An evaluation that is due: all that the input needs but the alert, which stands in the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// Of which episode.
+    pub episode: EpisodeId,
+    /// Of which policy.
+    pub policy: PolicyName,
+    /// Which of its triggers.
+    pub generation: u32,
+    /// By which plugin.
+    pub plugin: PluginName,
+    /// In which version.
+    pub digest: Digest,
+    /// The queries that it may ask.
+    pub queries: Vec<String>,
+    /// The record with the alert.
+    pub alert: Seq,
+    /// The record with the settings.
+    pub configured: Seq,
+    /// Why.
+    pub trigger: Trigger,
+    /// What it may look at and change.
+    pub targets: Vec<Target>,
+    /// What the operator told the plugin.
+    pub settings: Json,
+    /// What it proposed before, oldest first.
+    pub history: Vec<PastIntent>,
+    /// The time that it sees.
+    pub now: Timestamp,
+    /// The randomness that it sees.
+    pub seed: u64,
+}
+
+/// A look that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// For which intent.
+    pub intent: IntentId,
+    /// What for.
+    pub purpose: Purpose,
+    /// At what.
+    pub target: Target,
+    /// Whether its tasks are to be read as well.
+    pub tasks: bool,
+    /// Whether a reading that is a moment old will do, since nothing can follow from it.
+    pub shared: bool,
+}
+
+/// A notice that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tell {
+    /// Whom.
+    pub notifier: NotifierName,
+    /// Of which record.
+    pub about: Seq,
+    /// Notices that were dropped before it.
+    pub dropped: u64,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Engine {
+    /// Before the first record.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            state: State::default(),
+            rules: Arc::new(Rules::none()),
+            approved: Vec::new(),
+            evaluating: BTreeSet::new(),
+            looking: BTreeSet::new(),
+            telling: BTreeSet::new(),
+            served: None,
+        }
+    }
+
+    /// What all records so far say.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Apply a record that is durable already: recovery.
+    pub fn replay(&mut self, record: &Record) {
+        self.state.apply(record);
+    }
+
+    /// Recovery is over: make ready what is not written down because it follows from what is.
+    ///
+    /// Rules that no longer compile, after an update of Balm, permit nothing; the host says so and goes on.
+    pub fn recovered(&mut self) -> Result<(), String> {
+        match Rules::compile(&self.state.configuration.guardrails.rules) {
+            Ok(rules) => {
+                self.rules = Arc::new(rules);
+                Ok(())
+            }
+            Err(mistakes) => {
+                self.rules = Arc::new(Rules::none());
+                Err(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+            }
+        }
+    }
+
+    /// Decide an input at a time; a time before the last record's counts as that one.
+    pub fn take(&mut self, input: Input, now: Timestamp) -> Taken {
+        self.settle_under_way(&input);
+        if let Input::Configured(configuration) = &input {
+            match Rules::compile(&configuration.guardrails.rules) {
+                Ok(rules) => self.rules = Arc::new(rules),
+                Err(mistakes) => {
+                    let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+                    return Taken { records: Vec::new(), reply: Reply::Refused(mistakes.join("\n")) };
+                }
+            }
+        }
+        let rules = Arc::clone(&self.rules);
+        let at = now.max(self.state.now);
+        let decided = decide::decide(&mut self.state, &rules, input, at);
+        self.approved.extend(decided.approved);
+        Taken { records: decided.records, reply: decided.reply }
+    }
+
+    fn settle_under_way(&mut self, input: &Input) {
+        match input {
+            Input::Evaluated(capsule) => {
+                self.evaluating.remove(&(capsule.policy.clone(), capsule.episode, capsule.generation));
+            }
+            Input::Skipped(EvaluationSkipped { policy, episode, generation, .. }) => {
+                self.evaluating.remove(&(policy.clone(), *episode, *generation));
+            }
+            Input::Looked { intent, purpose, .. } => {
+                self.looking.remove(&(*intent, *purpose));
+            }
+            Input::NoticeSent(NoticeSent { notifier, .. }) => {
+                self.telling.remove(notifier);
+            }
+            _ => {}
+        }
+    }
+
+    /// Hand out what is due and not under way. Everything taken so far must be durable.
+    pub fn release(&mut self, mut effect: impl FnMut(Effect)) {
+        for approved in self.approved.drain(..) {
+            effect(Effect::Act(approved));
+        }
+        self.release_looks(&mut effect);
+        self.release_evaluations(&mut effect);
+        self.release_notices(&mut effect);
+    }
+
+    fn release_looks(&mut self, effect: &mut impl FnMut(Effect)) {
+        let Self { state, looking, .. } = self;
+        for due in &state.looks {
+            if looking.len() >= caps::LOOKS_IN_FLIGHT {
+                break;
+            }
+            let Some((intent, (target, tasks))) =
+                state.intents.get(&due.0).and_then(|intent| Some((intent, decide::target_of(intent)?)))
+            else {
+                continue;
+            };
+            if looking.insert(*due) {
+                let shared = due.1 == Purpose::Guard && state.mode(&intent.policy) == Mode::Shadow;
+                effect(Effect::Look(Look { intent: due.0, purpose: due.1, target, tasks, shared }));
+            }
+        }
+    }
+
+    /// One of each policy in turn, so that a policy with a thousand alerts does not starve one with a single alert.
+    fn release_evaluations(&mut self, effect: &mut impl FnMut(Effect)) {
+        let share = caps::EVALUATIONS_IN_FLIGHT / self.state.evaluations.len().max(1);
+        let mut under_way: BTreeMap<PolicyName, usize> = BTreeMap::new();
+        for (policy, ..) in &self.evaluating {
+            *under_way.entry(policy.clone()).or_default() += 1;
+        }
+        let mut idle = 0;
+        while self.evaluating.len() < caps::EVALUATIONS_IN_FLIGHT && idle < self.state.evaluations.len() {
+            let Some(policy) = self.next_policy() else { return };
+            let count = under_way.entry(policy.clone()).or_default();
+            match self.next_evaluation(&policy).filter(|_| *count < share.max(1)) {
+                Some(due) => {
+                    (*count, idle) = (*count + 1, 0);
+                    self.evaluating.insert((policy.clone(), due.0, due.1));
+                    effect(self.order(&policy, due));
+                }
+                None => idle += 1,
+            }
+            self.served = Some(policy);
+        }
+    }
+
+    /// The policy after the one that was served last.
+    fn next_policy(&self) -> Option<PolicyName> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let due = &self.state.evaluations;
+        let after = self.served.as_ref().and_then(|last| due.range((Excluded(last.clone()), Unbounded)).next());
+        after.or_else(|| due.first_key_value()).map(|(policy, _)| policy.clone())
+    }
+
+    fn next_evaluation(&self, policy: &PolicyName) -> Option<(EpisodeId, u32)> {
+        let under_way = |due: &&(EpisodeId, u32)| self.evaluating.contains(&(policy.clone(), due.0, due.1));
+        self.state.evaluations.get(policy)?.iter().find(|due| !under_way(due)).copied()
+    }
+
+    fn order(&self, policy: &PolicyName, (episode, generation): (EpisodeId, u32)) -> Effect {
+        match self.try_order(policy, episode, generation) {
+            Ok(order) => Effect::Evaluate(Box::new(order)),
+            Err(why) => Effect::Skip(EvaluationSkipped { episode, policy: policy.clone(), generation, why }),
+        }
+    }
+
+    fn try_order(&self, name: &PolicyName, id: EpisodeId, generation: u32) -> Result<Order, String> {
+        let state = &self.state;
+        let policy = state.configuration.policies.get(name).ok_or("it is no longer configured")?;
+        if policy.mode == Mode::Off {
+            return Err("its mode is off".into());
+        }
+        let plugin = state.plugins.get(&policy.plugin);
+        let plugin = plugin.ok_or_else(|| format!("its plugin {} is not loaded", policy.plugin))?;
+        let episode = state.episodes.get(&id).ok_or("its episode is no longer known")?;
+        let concern = state.concern(id, name).ok_or("its episode no longer concerns it")?;
+        let open = concern.open.iter().filter_map(|id| state.intents.get(id));
+        let open = open.map(|intent: &Intent| intent.as_past(intent.stage.word()));
+        let mut history: Vec<PastIntent> = concern.past.iter().cloned().chain(open).collect();
+        history.sort_by_key(|past| past.id);
+        history.drain(..history.len().saturating_sub(caps::HISTORY_PER_CONCERN));
+        Ok(Order {
+            episode: id,
+            policy: name.clone(),
+            generation,
+            plugin: policy.plugin.clone(),
+            digest: plugin.digest,
+            queries: plugin.manifest.queries.clone(),
+            alert: episode.alert,
+            configured: state.configured,
+            trigger: concern.trigger,
+            targets: concern.targets.clone(),
+            settings: policy.settings.clone(),
+            history,
+            now: state.now,
+            seed: seed(&state.host, id, name, state.now),
+        })
+    }
+
+    fn release_notices(&mut self, effect: &mut impl FnMut(Effect)) {
+        for (notifier, notices) in &self.state.notices {
+            let Some(about) = notices.waiting.front() else { continue };
+            if self.telling.insert(notifier.clone()) {
+                effect(Effect::Tell(Tell { notifier: notifier.clone(), about: *about, dropped: notices.dropped }));
+            }
+        }
+    }
+}
+
+/// The same for the same evaluation, and not to be guessed by whoever writes alerts.
+fn seed(host: &str, episode: EpisodeId, policy: &PolicyName, now: Timestamp) -> u64 {
+    let fields =
+        [host.as_bytes(), &episode.0.0.to_be_bytes(), policy.as_str().as_bytes(), &now.as_millis().to_be_bytes()];
+    let digest = Digest::of_fields(&fields);
+    u64::from_be_bytes(digest.as_bytes()[..8].try_into().expect("eight bytes"))
+}
+
+/// The first record of a journal.
+#[must_use]
+pub fn genesis(host: String, version: &str, at: Timestamp) -> Record {
+    let genesis = crate::record::Genesis { host, version: version.into() };
+    Record { seq: Seq::ZERO.next(), at, more: false, fact: Fact::Genesis(genesis) }
+}

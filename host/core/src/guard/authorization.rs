@@ -1,0 +1,119 @@
+//! A rule permits the intent, and none forbids it.
+
+use super::{
+    Finding, ProposedIntent,
+    rules::{Question, Resource},
+};
+use crate::{action::Change, target};
+
+/// The most people that a rule may ask for: what asks for more is never permitted.
+const APPROVALS_MOST: u32 = 3;
+
+pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
+    let Some(question) = question(proposed, 0) else { return Finding::Fails("there is no look to ask about".into()) };
+    let refusal = match proposed.rules.ask(&question) {
+        Ok(by) => return Finding::Passes(format!("permitted by {by}")),
+        Err(refusal) => refusal,
+    };
+    // Approval is no mode of a rule but part of the question: the least that is permitted is what the intent needs.
+    for people in 1..=APPROVALS_MOST {
+        let asked = proposed.rules.ask(&Question { approvals: people, ..question.clone() });
+        if let Ok(by) = asked {
+            return Finding::Asks(people, format!("permitted by {by} once {people} people have approved it"));
+        }
+    }
+    Finding::Fails(refusal)
+}
+
+fn question<'a>(proposed: &'a ProposedIntent<'_>, approvals: u32) -> Option<Question<'a>> {
+    let (change, target) = proposed.admissible()?;
+    let service = proposed.reading.ok()?.service();
+    let to = match change {
+        Change::ScaleService(to) => to.desired,
+        Change::RedeployService(_) | Change::StopTask(_) => service.desired,
+    };
+    let (hour, weekday) = proposed.now.hour_and_weekday();
+    let target::Resource::EcsService { cluster, name } = &target.resource;
+    let (account, region) = (target.account.as_str(), target.region.as_str());
+    let resource = Resource {
+        arn: target.to_string(),
+        cluster_arn: format!("arn:{}:ecs:{region}:{account}:cluster/{cluster}", target.partition()),
+        account,
+        region,
+        cluster,
+        name,
+        tags: &service.tags,
+    };
+    let numbers = [
+        ("from", service.desired),
+        ("to", to),
+        ("desired", service.desired),
+        ("running", service.running),
+        ("pending", service.pending),
+        ("hour", hour),
+        ("weekday", weekday),
+        ("attempts", proposed.intent.attempts),
+    ];
+    Some(Question {
+        policy: proposed.intent.policy.as_str(),
+        plugin: proposed.policy.map(|policy| policy.plugin.to_string()).unwrap_or_default(),
+        digest: proposed.plugin.map(|plugin| plugin.digest.to_string()).unwrap_or_default(),
+        action: change.action(),
+        resource,
+        numbers,
+        severity: proposed.state.episodes.get(&proposed.intent.episode).map_or("", |episode| &episode.severity),
+        undo: proposed.intent.undo_of.is_some(),
+        approvals,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        fixture::Bench,
+        record::{CheckName, Verdict},
+    };
+
+    fn with(rules: &str) -> Verdict {
+        let mut bench = Bench::new();
+        bench.configure(|configuration, _| {
+            configuration.guardrails.rules = [("web.cedar".to_owned(), rules.to_owned())].into();
+        });
+        bench.judge().verdict
+    }
+
+    #[test]
+    fn what_no_rule_permits_is_refused() {
+        let refused = Verdict::Refused(CheckName::Authorization);
+        assert_eq!(with(""), refused);
+        assert_eq!(with(r#"permit(principal == Policy::"other", action, resource);"#), refused);
+        assert_eq!(with("permit(principal, action, resource); forbid(principal, action, resource);"), refused);
+    }
+
+    #[test]
+    fn rules_see_the_policy_the_look_and_the_alert() {
+        let rules = [
+            r#"permit(principal == Policy::"web-cpu", action, resource) when { principal.plugin == "scale-ecs-service" };"#,
+            r#"permit(principal, action == Action::"ecs:scale-service", resource) when { context.from == 4 && context.to == 6 };"#,
+            r#"permit(principal, action, resource) when { resource.hasTag("team") && resource.getTag("team") == "web" };"#,
+            r#"permit(principal, action == Action::"ecs:scale-service", resource) when { context.severity == "critical" };"#,
+            r#"permit(principal, action == Action::"ecs:scale-service", resource) when { context.weekday == 4 && context.hour == 0 };"#,
+        ];
+        for rule in rules {
+            assert_eq!(with(rule), Verdict::Admitted, "{rule}");
+        }
+    }
+
+    #[test]
+    fn the_least_number_of_approvals_that_is_permitted_is_what_it_needs() {
+        let at_least = |people: u32| {
+            with(&format!(
+                r#"permit(principal, action == Action::"ecs:scale-service", resource) when {{ context.approvals >= {people} }};"#
+            ))
+        };
+        assert_eq!(at_least(0), Verdict::Admitted);
+        assert_eq!(at_least(1), Verdict::NeedsApproval(1));
+        assert_eq!(at_least(3), Verdict::NeedsApproval(3));
+        assert_eq!(at_least(4), Verdict::Refused(CheckName::Authorization));
+    }
+}

@@ -1,0 +1,331 @@
+//! Rules: Cedar policies, validated strictly against our schema, and asked one question.
+//!
+//! Cedar skips a rule whose evaluation errs. For a `forbid` that would widen what is allowed, so here any error is a
+//! refusal. It refuses to know intents; `authorization` turns one into a question.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
+    Request, RestrictedExpression, Schema, ValidationMode, Validator,
+};
+use miette::Diagnostic;
+
+/// The schema that rules are validated against, in Cedar's own notation.
+pub const SCHEMA: &str = include_str!("balm.cedarschema");
+
+/// Rules that were read and validated.
+#[derive(Debug)]
+pub struct Rules {
+    set: PolicySet,
+    authorizer: Authorizer,
+    /// The actions and the groups they are in.
+    actions: Entities,
+}
+
+/// Something wrong in a file of rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file's name.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong, and what to do where Cedar knows it.
+    pub message: String,
+}
+
+/// One question to the rules.
+#[derive(Clone)]
+pub(super) struct Question<'a> {
+    pub(super) policy: &'a str,
+    pub(super) plugin: String,
+    pub(super) digest: String,
+    pub(super) action: &'static str,
+    pub(super) resource: Resource<'a>,
+    pub(super) numbers: [(&'static str, u32); 8],
+    pub(super) severity: &'a str,
+    pub(super) undo: bool,
+    pub(super) approvals: u32,
+}
+
+/// The target of a question.
+#[derive(Clone)]
+pub(super) struct Resource<'a> {
+    pub(super) arn: String,
+    pub(super) cluster_arn: String,
+    pub(super) account: &'a str,
+    pub(super) region: &'a str,
+    pub(super) cluster: &'a str,
+    pub(super) name: &'a str,
+    pub(super) tags: &'a BTreeMap<String, String>,
+}
+
+impl Rules {
+    /// No rules: nothing is permitted.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of(PolicySet::new())
+    }
+
+    /// Read and validate the texts of rule files, by file name. All mistakes of all files are returned.
+    pub fn compile(files: &BTreeMap<String, String>) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Vec::new();
+        let mut set = PolicySet::new();
+        for (file, text) in files {
+            match text.parse::<PolicySet>() {
+                Ok(parsed) => mistakes.extend(adopt(&mut set, file, text, &parsed)),
+                Err(errors) => mistakes.extend(errors.iter().map(|error| Mistake::new(file, text, error))),
+            }
+        }
+        let result = Validator::new(schema()).validate(&set, ValidationMode::Strict);
+        for error in result.validation_errors() {
+            let file = error.policy_id().to_string();
+            let file = file.rsplit_once('#').map_or(file.as_str(), |(file, _)| file);
+            let text = files.get(file).map_or("", String::as_str);
+            mistakes.push(Mistake::new(file, text, error));
+        }
+        if mistakes.is_empty() { Ok(Self::of(set)) } else { Err(mistakes) }
+    }
+
+    fn of(set: PolicySet) -> Self {
+        let actions = schema().action_entities().expect("our schema's actions form no cycle");
+        Self { set, authorizer: Authorizer::new(), actions }
+    }
+
+    /// How many rules there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.set.num_of_policies()
+    }
+
+    /// The rules that permit it, or why it is not permitted.
+    pub(super) fn ask(&self, question: &Question<'_>) -> Result<String, String> {
+        let (request, entities) =
+            self.build(question).map_err(|error| format!("the rules cannot be asked: {error}"))?;
+        let response = self.authorizer.is_authorized(&request, &self.set, &entities);
+        let names = || {
+            let mut names: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+            names.sort();
+            names.join(", ")
+        };
+        if let Some(error) = response.diagnostics().errors().next() {
+            return Err(format!("a rule could not be evaluated: {error}"));
+        }
+        match response.decision() {
+            Decision::Allow => Ok(names()),
+            Decision::Deny if response.diagnostics().reason().next().is_none() => Err("no rule permits it".into()),
+            Decision::Deny => Err(format!("forbidden by {}", names())),
+        }
+    }
+}
+
+fn schema() -> Schema {
+    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).expect("our schema is valid, which a test proves");
+    schema
+}
+
+/// Take over a file's rules under names that tell the file and the place in it.
+fn adopt(set: &mut PolicySet, file: &str, text: &str, parsed: &PolicySet) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    if parsed.templates().next().is_some() {
+        let message = "templates are not supported: write a rule for each principal and resource".into();
+        mistakes.push(Mistake { file: file.into(), line: 1, message });
+    }
+    for policy in parsed.policies() {
+        if let Err(error) = set.add(policy.new_id(PolicyId::new(rule_name(file, policy)))) {
+            mistakes.push(Mistake::new(file, text, &error));
+        }
+    }
+    mistakes
+}
+
+/// `web.cedar#0`, or what the rule's own `@id` says: `web.cedar#scale-web`.
+fn rule_name(file: &str, policy: &Policy) -> String {
+    let place = policy.id().to_string();
+    let own = policy.annotation("id").unwrap_or_else(|| place.trim_start_matches("policy"));
+    format!("{file}#{own}")
+}
+
+impl Mistake {
+    fn new(file: &str, text: &str, error: &dyn Diagnostic) -> Self {
+        let offset = error.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
+        let line = text.as_bytes().iter().take(offset).filter(|c| **c == b'\n').count() + 1;
+        let help = error.help().map(|help| format!(" ({help})")).unwrap_or_default();
+        Self { file: file.into(), line, message: format!("{error}{help}") }
+    }
+}
+
+/// `file:line: message`
+impl std::fmt::Display for Mistake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.message)
+    }
+}
+
+impl Rules {
+    fn build(&self, question: &Question<'_>) -> Result<(Request, Entities), Box<dyn std::error::Error>> {
+        let Resource { arn, cluster_arn, account, region, cluster, name, tags } = &question.resource;
+        let (policy, service) = (uid("Policy", question.policy), uid("Service", arn));
+        let (cluster_uid, account_uid) = (uid("Cluster", cluster_arn), uid("Account", account));
+        let principal = attributes(&[("plugin", &question.plugin), ("digest", &question.digest)]);
+        let resource = attributes(&[("account", account), ("region", region), ("cluster", cluster), ("name", name)]);
+        let tags = tags.iter().map(|(name, value)| (name.clone(), string(value)));
+        let entities = [
+            Entity::new(policy.clone(), principal, HashSet::new())?,
+            Entity::new_no_attrs(account_uid.clone(), HashSet::new()),
+            Entity::new_no_attrs(cluster_uid.clone(), [account_uid].into()),
+            Entity::new_with_tags(service.clone(), resource, [cluster_uid], tags)?,
+        ];
+        // Without the schema: that questions conform to it is proved by a test, and checking each costs as much again.
+        let entities = self.actions.clone().add_entities(entities, None)?;
+        let request = Request::new(policy, uid("Action", question.action), service, question.context()?, None)?;
+        Ok((request, entities))
+    }
+}
+
+fn uid(kind: &str, id: &str) -> EntityUid {
+    let kind = kind.parse::<EntityTypeName>().expect("our entity types are identifiers");
+    EntityUid::from_type_name_and_id(kind, EntityId::new(id))
+}
+
+fn string(value: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(value.into())
+}
+
+fn attributes(pairs: &[(&str, &str)]) -> HashMap<String, RestrictedExpression> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), string(value))).collect()
+}
+
+impl Question<'_> {
+    fn context(&self) -> Result<Context, Box<dyn std::error::Error>> {
+        let long = |number: u32| RestrictedExpression::new_long(number.into());
+        let numbers = self.numbers.iter().map(|(name, number)| ((*name).to_owned(), long(*number)));
+        let others = [
+            ("severity".to_owned(), string(self.severity)),
+            ("undo".to_owned(), RestrictedExpression::new_bool(self.undo)),
+            ("approvals".to_owned(), long(self.approvals)),
+        ];
+        Ok(Context::from_pairs(numbers.chain(others))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(text: &str) -> Result<Rules, Vec<Mistake>> {
+        Rules::compile(&[("web.cedar".to_owned(), text.to_owned())].into())
+    }
+
+    fn question<'a>(tags: &'a BTreeMap<String, String>) -> Question<'a> {
+        let numbers = ["from", "to", "desired", "running", "pending", "hour", "weekday", "attempts"];
+        let resource = Resource {
+            arn: "arn:aws:ecs:eu-central-1:123456789012:service/prod/web".into(),
+            cluster_arn: "arn:aws:ecs:eu-central-1:123456789012:cluster/prod".into(),
+            account: "123456789012",
+            region: "eu-central-1",
+            cluster: "prod",
+            name: "web",
+            tags,
+        };
+        Question {
+            policy: "web-cpu",
+            plugin: "scale-ecs-service".into(),
+            digest: "00".into(),
+            action: "ecs:scale-service",
+            resource,
+            numbers: numbers.map(|name| (name, 4)),
+            severity: "critical",
+            undo: false,
+            approvals: 0,
+        }
+    }
+
+    fn ask(text: &str) -> Result<String, String> {
+        let tags = [("team".to_owned(), "web".to_owned())].into();
+        compile(text).expect("rules").ask(&question(&tags))
+    }
+
+    #[test]
+    fn our_schema_is_valid_and_our_questions_conform_to_it() {
+        let rules = compile("permit(principal, action, resource);").expect("rules");
+        let tags = [("team".to_owned(), "web".to_owned())].into();
+        for action in balm_catalogue::ACTIONS {
+            let question = Question { action, ..question(&tags) };
+            let (request, entities) = rules.build(&question).expect("a question");
+            let (policy, service) = (uid("Policy", question.policy), uid("Service", &question.resource.arn));
+            let context = question.context().expect("a context");
+            assert!(
+                Request::new(policy, uid("Action", action), service, context, Some(&schema())).is_ok(),
+                "{request}"
+            );
+            let ours = entities.iter().filter(|entity| entity.uid().type_name().to_string() != "Action").cloned();
+            let checked = Entities::from_entities(ours, Some(&schema()));
+            assert!(checked.is_ok(), "{:?}", checked.err());
+        }
+    }
+
+    #[test]
+    fn without_rules_nothing_is_permitted() {
+        assert_eq!(ask(""), Err("no rule permits it".into()));
+        let tags = BTreeMap::new();
+        assert_eq!(Rules::none().ask(&question(&tags)), Err("no rule permits it".into()));
+    }
+
+    #[test]
+    fn rules_speak_of_policies_targets_groups_tags_and_context() {
+        let permits = [
+            r#"permit(principal == Policy::"web-cpu", action == Action::"ecs:scale-service", resource);"#,
+            r#"permit(principal, action in Action::"scale", resource in Cluster::"arn:aws:ecs:eu-central-1:123456789012:cluster/prod");"#,
+            r#"permit(principal, action, resource in Account::"123456789012");"#,
+            r#"permit(principal, action == Action::"ecs:scale-service", resource) when { resource.hasTag("team") && resource.getTag("team") == "web" };"#,
+            r#"permit(principal, action == Action::"ecs:scale-service", resource) when { context.to <= 4 && context.severity == "critical" };"#,
+            r#"@id("mine") permit(principal, action, resource);"#,
+        ];
+        for text in permits {
+            assert!(ask(text).is_ok(), "{text}: {:?}", ask(text));
+        }
+        assert_eq!(ask(permits[5]), Ok("web.cedar#mine".into()));
+        let denies = [
+            r#"permit(principal == Policy::"other", action, resource);"#,
+            r#"permit(principal, action in Action::"disruptive", resource);"#,
+            r#"permit(principal, action == Action::"ecs:scale-service", resource) when { context.to < 4 };"#,
+            r#"permit(principal, action, resource); forbid(principal, action, resource in Account::"123456789012");"#,
+        ];
+        for text in denies {
+            assert!(ask(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_evaluated_refuses_even_if_another_permits() {
+        let text = r#"permit(principal, action, resource);
+            forbid(principal, action == Action::"ecs:scale-service", resource) when { context.to + 9223372036854775807 > 0 };"#;
+        assert!(ask(text).expect_err("refused").contains("could not be evaluated"));
+    }
+
+    #[test]
+    fn every_mistake_of_every_file_is_told_with_its_line() {
+        let files = [
+            (
+                "a.cedar".to_owned(),
+                "permit(principal, action, resource);\npermit(principal action, resource);".to_owned(),
+            ),
+            (
+                "b.cedar".to_owned(),
+                "permit(\n  principal,\n  action == Action::\"ecs:scale-servic\",\n  resource);".to_owned(),
+            ),
+            (
+                "c.cedar".to_owned(),
+                "permit(principal, action == Action::\"ecs:scale-service\", resource)\nwhen { context.to < \"4\" };"
+                    .to_owned(),
+            ),
+            ("d.cedar".to_owned(), "permit(principal == ?principal, action, resource);".to_owned()),
+        ];
+        let mistakes = Rules::compile(&files.into()).expect_err("mistakes");
+        let places: Vec<(&str, usize)> = mistakes.iter().map(|mistake| (mistake.file.as_str(), mistake.line)).collect();
+        for place in [("a.cedar", 2), ("b.cedar", 3), ("c.cedar", 2), ("d.cedar", 1)] {
+            assert!(places.contains(&place), "{place:?} in {mistakes:?}");
+        }
+    }
+}

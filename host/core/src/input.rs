@@ -1,0 +1,93 @@
+//! Inputs: everything that can happen to the host, as the core is told of it.
+
+use crate::{
+    alert::Alert,
+    configuration::Configuration,
+    evaluation::Capsule,
+    look::Reading,
+    name::{IntentId, Seq},
+    record::{
+        AccountChecked, CallResult, EvaluationSkipped, HostStarted, HostStopped, LossAccepted, NoticeSent, Person,
+        PluginActivated, PluginRefused, Purpose, StopScope, TailCut,
+    },
+    time::Timestamp,
+};
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Input {
+    /// The host runs. Calls of an earlier life without an answer become unknown.
+    Started(HostStarted),
+    /// The host was told to end.
+    Stopped(HostStopped),
+    /// Bytes were cut from the journal's end when it was opened.
+    TailCut(TailCut),
+    /// A person accepted that records are missing.
+    LossAccepted(LossAccepted),
+    /// A configuration was read and found good.
+    Configured(Box<Configuration>),
+    /// A plugin was compiled and found good.
+    PluginActivated(Box<PluginActivated>),
+    /// A plugin was not.
+    PluginRefused(PluginRefused),
+    /// Whose an account is was asked.
+    AccountChecked(AccountChecked),
+    /// A request brought alerts.
+    Alerts(Vec<Alert>),
+    /// Time passed.
+    Tick,
+    /// The clock was set ahead by so many milliseconds.
+    ClockJumped(u64),
+    /// A person accepted the time after a jump.
+    ClockAccepted(Person),
+    /// A policy was evaluated. Whether its capsule is superseded is found out now.
+    Evaluated(Box<Capsule>),
+    /// A policy could not be evaluated.
+    Skipped(EvaluationSkipped),
+    /// A target was looked at.
+    Looked {
+        /// For which intent.
+        intent: IntentId,
+        /// What for.
+        purpose: Purpose,
+        /// What was read.
+        reading: Result<Box<Reading>, String>,
+        /// When it was read.
+        read_at: Timestamp,
+    },
+    /// A call came back, or did not.
+    CallEnded {
+        /// Of which intent.
+        intent: IntentId,
+        /// Which attempt.
+        attempt: u32,
+        /// How.
+        result: CallResult,
+    },
+    /// A person halts something.
+    Stop(StopScope, Person),
+    /// A person ends stops: the one with this number, or all that halt exactly this.
+    Resume(Resume, Person),
+    /// People were told, or could not be.
+    NoticeSent(NoticeSent),
+}
+
+/// Which stops are released.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// The one that this record engaged.
+    Stop(Seq),
+    /// All that halt exactly this.
+    Scope(StopScope),
+}
+
+/// What whoever caused an input is told, once its records are durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It is recorded. The last record of its batch, or the state's last record where nothing was to be recorded.
+    Recorded(Seq),
+    /// Nothing was recorded: there is no room. Try again later.
+    Overloaded(&'static str),
+    /// Nothing was recorded: it cannot be done, for this reason.
+    Refused(String),
+}

@@ -1,0 +1,42 @@
+//! The rules of Balm, without any I/O.
+//!
+//! An alert comes in ([`alert`]) and opens an episode or belongs to one ([`episode`]). The policies that it concerns are
+//! found ([`configuration`]) and evaluated ([`evaluation`]); each evaluation is kept as a capsule. What a policy proposes
+//! is an intent ([`intent`]); the host looks at the target for itself ([`look`]), and the guard ([`guard`]) judges. Only the
+//! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). All of it is records
+//! ([`record`]), which become lines of a journal ([`line`]) and are believed again after a crash ([`recovery`]). What all
+//! records say together is the state ([`state`]); what is due is a function of it ([`engine`]). People are told by notices
+//! ([`notice`]). Every bound stands in [`caps`].
+//!
+//! Nothing here reads a clock, a file or a socket: time comes in with each input, so the same inputs give the same
+//! records, in production and in the simulator.
+
+pub mod action;
+pub mod alert;
+pub mod caps;
+pub mod configuration;
+mod decide;
+pub mod digest;
+pub mod engine;
+pub mod episode;
+pub mod evaluation;
+pub mod guard;
+pub mod input;
+pub mod intent;
+pub mod json;
+pub mod line;
+pub mod look;
+mod matching;
+pub mod name;
+pub mod notice;
+pub mod record;
+pub mod recovery;
+mod serde_result;
+pub mod state;
+pub mod target;
+pub mod time;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod life_tests;

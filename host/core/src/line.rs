@@ -1,0 +1,263 @@
+//! Lines: how a record stands in the journal, and how it is believed again.
+//!
+//! A line is `<sha256> <json>\n`. The hash is over the 32 bytes of the hash before and the JSON's bytes, so the lines
+//! form a chain: none can be changed, left out or moved without every later hash being wrong. The JSON is
+//! `{"v":1,"seq":…,"at":…,"kind":"…","data":{…}}`, with `"more":true` where the batch goes on, `"synced":…` on the
+//! first record of each write, and `"prev":"…"` on the first record of a file. It refuses to know files.
+
+use std::io::Write as _;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::{
+    digest::Digest,
+    name::Seq,
+    record::{Fact, Record},
+    time::Timestamp,
+};
+
+/// The version of records that this code writes; it reads this and every earlier one.
+pub const VERSION: u32 = 1;
+
+/// Hexadecimal hash, space: what stands before the JSON.
+const PREFIX_BYTES: usize = 65;
+
+/// Where a chain stands: all that is needed to write the next line, or to check it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The last record; zero before the first.
+    pub seq: Seq,
+    /// Its hash.
+    pub hash: Digest,
+}
+
+impl Chain {
+    /// Before the first record.
+    pub const START: Self = Self { seq: Seq::ZERO, hash: Digest::ZERO };
+}
+
+/// What a line says beside its record, for whoever keeps the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Framing {
+    /// Every record up to this one was durable when this line was written. On the first line of each write, so that
+    /// after a crash a torn end (never acknowledged) can be told from damage (acknowledged, and now unreadable).
+    pub synced: Option<Seq>,
+    /// The hash before. On the first line of each file, so that a file can be checked without those before it.
+    pub prev: Option<Digest>,
+}
+
+/// A line that was believed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// What it says.
+    pub record: Record,
+    /// See there.
+    pub framing: Framing,
+    /// Its hash: the chain's new head.
+    pub hash: Digest,
+}
+
+/// Why a line is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// Not a line at all, or the hash is wrong.
+    #[error("its hash does not fit its text and the record before")]
+    Hash,
+    /// The hash is right, yet the JSON is none of ours.
+    #[error("its hash is right, but it is no record: {0}")]
+    Malformed(String),
+    /// The hash is right, and a later version of Balm wrote it.
+    #[error("it has version {0}; this version of Balm reads records up to version {VERSION}")]
+    Newer(u32),
+    /// The hash is right, and this version does not know what it says.
+    #[error("it is a {0:?}, which this version of Balm does not know")]
+    UnknownKind(String),
+    /// The hash is right, yet its number is not the next.
+    #[error("it has the number {found} where {expected} was expected")]
+    OutOfOrder {
+        /// The number that follows the record before.
+        expected: Seq,
+        /// Its own number.
+        found: Seq,
+    },
+}
+
+/// Append the line of the record that follows `chain`, and return where the chain then stands.
+pub fn write(chain: Chain, record: &Record, framing: Framing, to: &mut Vec<u8>) -> Chain {
+    debug_assert_eq!(record.seq, chain.seq.next(), "records are numbered without gaps");
+    let start = to.len();
+    to.extend_from_slice(&[b' '; PREFIX_BYTES]);
+    write_json(record, framing, to);
+    let hash = Digest::of(&[chain.hash.as_bytes(), &to[start + PREFIX_BYTES..]]);
+    to[start..start + PREFIX_BYTES - 1].copy_from_slice(&hash.to_hex());
+    to.push(b'\n');
+    Chain { seq: record.seq, hash }
+}
+
+fn write_json(record: &Record, framing: Framing, to: &mut Vec<u8>) {
+    const NEVER: &str = "writing to memory does not fail, and our types serialise";
+    let Record { seq, at, more, fact } = record;
+    write!(to, r#"{{"v":{VERSION},"seq":{seq},"at":{},"kind":"{}""#, at.as_millis(), fact.kind()).expect(NEVER);
+    if *more {
+        to.extend_from_slice(br#","more":true"#);
+    }
+    if let Some(synced) = framing.synced {
+        write!(to, r#","synced":{synced}"#).expect(NEVER);
+    }
+    if let Some(prev) = framing.prev {
+        write!(to, r#","prev":"{prev}""#).expect(NEVER);
+    }
+    to.extend_from_slice(br#","data":"#);
+    fact.serialize_data(&mut serde_json::Serializer::new(&mut *to)).expect(NEVER);
+    to.push(b'}');
+}
+
+/// Read the line that follows `chain`; `line` is without its newline.
+pub fn read(chain: Chain, line: &[u8]) -> Result<Line, LineError> {
+    let (hash, json) = split(line).ok_or(LineError::Hash)?;
+    if Digest::of(&[chain.hash.as_bytes(), json]) != hash {
+        return Err(LineError::Hash);
+    }
+    let (record, framing) = read_json(json)?;
+    if record.seq != chain.seq.next() {
+        return Err(LineError::OutOfOrder { expected: chain.seq.next(), found: record.seq });
+    }
+    Ok(Line { record, framing, hash })
+}
+
+/// Take a line apart without believing it.
+#[must_use]
+pub fn split(line: &[u8]) -> Option<(Digest, &[u8])> {
+    if line.get(PREFIX_BYTES - 1) != Some(&b' ') {
+        return None;
+    }
+    Some((Digest::from_hex(&line[..PREFIX_BYTES - 1])?, &line[PREFIX_BYTES..]))
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    v: u32,
+    seq: Seq,
+    at: Timestamp,
+    #[serde(borrow)]
+    kind: std::borrow::Cow<'a, str>,
+    #[serde(default)]
+    more: bool,
+    synced: Option<Seq>,
+    prev: Option<Digest>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+/// Read the JSON of a line whose hash is believed.
+pub fn read_json(json: &[u8]) -> Result<(Record, Framing), LineError> {
+    let malformed = |error: serde_json::Error| LineError::Malformed(error.to_string());
+    let Envelope { v, seq, at, kind, more, synced, prev, data } = serde_json::from_slice(json).map_err(malformed)?;
+    // Version 1 is the first; a later version converts the data of earlier ones here.
+    if v != VERSION {
+        return Err(LineError::Newer(v));
+    }
+    let fact = Fact::read(&kind, data.get()).ok_or_else(|| LineError::UnknownKind(kind.into_owned()))?;
+    Ok((Record { seq, at, more, fact: fact.map_err(malformed)? }, Framing { synced, prev }))
+}
+
+/// The framing that a line claims, believed or not: evidence of what was once durable.
+#[must_use]
+pub fn claims(line: &[u8]) -> Option<(Seq, Framing)> {
+    #[derive(Deserialize)]
+    struct Claim {
+        seq: Seq,
+        synced: Option<Seq>,
+        prev: Option<Digest>,
+    }
+    let (_, json) = split(line)?;
+    let Claim { seq, synced, prev } = serde_json::from_slice(json).ok()?;
+    Some((seq, Framing { synced, prev }))
+}
+
+/// A record as JSON for people and programs: the journal's JSON without the chain.
+impl Serialize for Record {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut json = Vec::new();
+        write_json(self, Framing::default(), &mut json);
+        let json = String::from_utf8(json).map_err(serde::ser::Error::custom)?;
+        RawValue::from_string(json).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{ClockJumped, TimePassed};
+
+    fn record(seq: u64, fact: Fact) -> Record {
+        Record { seq: Seq(seq), at: Timestamp::from_millis(1000 + seq), more: seq == 1, fact }
+    }
+
+    fn two_lines() -> (Vec<u8>, Chain, Chain) {
+        let mut lines = Vec::new();
+        let framing = Framing { synced: Some(Seq::ZERO), prev: Some(Digest::ZERO) };
+        let first = write(Chain::START, &record(1, Fact::TimePassed(TimePassed {})), framing, &mut lines);
+        let jump = Fact::ClockJumped(ClockJumped { by_ms: 7 });
+        let second = write(first, &record(2, jump), Framing::default(), &mut lines);
+        (lines, first, second)
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_its_hash_is_the_new_head() {
+        let (text, first, second) = two_lines();
+        let lines: Vec<&[u8]> = text.strip_suffix(b"\n").expect("a last newline").split(|c| *c == b'\n').collect();
+        let one = read(Chain::START, lines[0]).expect("a line");
+        assert_eq!(one.record, record(1, Fact::TimePassed(TimePassed {})));
+        assert_eq!(one.framing, Framing { synced: Some(Seq::ZERO), prev: Some(Digest::ZERO) });
+        assert_eq!(one.hash, first.hash);
+        let two = read(first, lines[1]).expect("a line");
+        assert_eq!((two.record.seq, two.hash), (second.seq, second.hash));
+    }
+
+    #[test]
+    fn the_format_is_the_documented_one() {
+        let (text, ..) = two_lines();
+        let text = String::from_utf8(text).expect("UTF-8");
+        let second = text.lines().nth(1).expect("two lines");
+        assert_eq!(&second[PREFIX_BYTES..], r#"{"v":1,"seq":2,"at":1002,"kind":"clock-jumped","data":{"by-ms":7}}"#);
+    }
+
+    #[test]
+    fn no_byte_of_a_line_can_change_unnoticed() {
+        let (text, ..) = two_lines();
+        let end = text.iter().position(|c| *c == b'\n').expect("a newline");
+        for at in 0..end {
+            for flip in [1, 0x20, 0x80] {
+                let mut damaged = text[..end].to_vec();
+                damaged[at] ^= flip;
+                assert_eq!(read(Chain::START, &damaged), Err(LineError::Hash), "byte {at} flipped by {flip}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_left_out_or_moved_is_noticed() {
+        let (text, first, second) = two_lines();
+        let lines: Vec<&[u8]> = text.strip_suffix(b"\n").expect("a last newline").split(|c| *c == b'\n').collect();
+        assert_eq!(read(Chain::START, lines[1]), Err(LineError::Hash));
+        assert_eq!(read(first, lines[0]), Err(LineError::Hash));
+        assert_eq!(read(second, lines[1]), Err(LineError::Hash));
+    }
+
+    #[test]
+    fn later_versions_and_unknown_kinds_are_named() {
+        let with = |json: &str| {
+            let hash = Digest::of(&[Digest::ZERO.as_bytes(), json.as_bytes()]);
+            read(Chain::START, format!("{hash} {json}").as_bytes())
+        };
+        assert_eq!(with(r#"{"v":2,"seq":1,"at":0,"kind":"x","data":{}}"#), Err(LineError::Newer(2)));
+        assert_eq!(with(r#"{"v":1,"seq":1,"at":0,"kind":"x","data":{}}"#), Err(LineError::UnknownKind("x".into())));
+        assert!(matches!(with(r#"{"v":1}"#), Err(LineError::Malformed(_))));
+        assert!(matches!(
+            with(r#"{"v":1,"seq":3,"at":0,"kind":"time-passed","data":{}}"#),
+            Err(LineError::OutOfOrder { .. })
+        ));
+    }
+}

@@ -1,0 +1,657 @@
+//! The state: what all records so far say together.
+//!
+//! `apply` is total and dumb: it writes down what a record says and recomputes no verdict, so replaying the journal and
+//! running the host are the same code. It owns what is open, what is due and what counts; every collection has a cap in
+//! `caps`. It refuses to decide anything: that is `decide`'s, before the record is written.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    action::{Change, Direction},
+    alert::AlertKey,
+    caps,
+    configuration::{Configuration, Mode},
+    digest::Digest,
+    episode::{Concern, Episode, Phase},
+    evaluation::{Capsule, Conclusion, Trigger},
+    intent::{Intent, Stage},
+    name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
+    notice,
+    record::AttemptEnded,
+    record::{
+        AlertReceived, AttemptSettled, AttemptStarted, CallResult, EpisodeEnd, EvaluationSkipped, Fact, IntentEnd,
+        IntentJudged, PluginActivated, Purpose, Record, Settled, StopEngaged, TargetLooked, UndoProposed, Verdict,
+    },
+    target::{AccountId, Region, Target},
+    time::Timestamp,
+};
+
+/// What all records so far say together.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The last record.
+    pub seq: Seq,
+    /// Its time.
+    pub now: Timestamp,
+    /// How far the clock was set ahead without a person having accepted it.
+    pub held: Duration,
+    /// Who this host is.
+    pub host: String,
+    /// The record with the configuration in force.
+    pub configured: Seq,
+    /// The configuration in force.
+    pub configuration: Arc<Configuration>,
+    /// The digest of its guardrails.
+    pub guardrails: Option<Digest>,
+    /// Whether the credentials for an account and region are that account's.
+    pub accounts: BTreeMap<(AccountId, Region), Result<String, String>>,
+    /// The versions in force.
+    pub plugins: BTreeMap<PluginName, PluginActivated>,
+    /// What is halted, by the record that halted it.
+    pub stops: BTreeMap<Seq, StopEngaged>,
+    /// Open episodes, and ended ones that are remembered.
+    pub episodes: BTreeMap<EpisodeId, Episode>,
+    /// Intents that have not ended.
+    pub intents: BTreeMap<IntentId, Intent>,
+    pub(crate) by_alert: HashMap<AlertKey, EpisodeId>,
+    pub(crate) busy: BTreeMap<Target, IntentId>,
+    pub(crate) changes: BTreeMap<Target, LastChange>,
+    pub(crate) admissions: VecDeque<Admission>,
+    pub(crate) notices: BTreeMap<NotifierName, Notices>,
+    pub(crate) timers: BTreeSet<(Timestamp, Timer)>,
+    pub(crate) evaluations: BTreeMap<PolicyName, BTreeSet<(EpisodeId, u32)>>,
+    pub(crate) looks: BTreeSet<(IntentId, Purpose)>,
+}
+
+/// When something was done, such that a clock that was set ahead does not make it older until a person accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    at: Timestamp,
+    held: Duration,
+}
+
+impl Moment {
+    fn accept(&mut self) {
+        self.held = Duration::ZERO;
+    }
+}
+
+/// What last changed a target's capacity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastChange {
+    pub(crate) direction: Direction,
+    pub(crate) at: Moment,
+    pub(crate) intent: IntentId,
+}
+
+/// One admission, as limits count it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Admission {
+    pub(crate) at: Moment,
+    pub(crate) intent: IntentId,
+    pub(crate) action: String,
+    pub(crate) policy: PolicyName,
+    pub(crate) target: Target,
+}
+
+/// What a notifier has yet to tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notices {
+    pub(crate) waiting: VecDeque<Seq>,
+    pub(crate) dropped: u64,
+}
+
+/// What happens when its time has come.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// The policy is due again, if no later trigger came.
+    Evaluate(EpisodeId, PolicyName, u32),
+    /// The target is to be looked at.
+    Look(IntentId, Purpose),
+    /// Nobody approved.
+    Approval(IntentId),
+    /// The episode expires, or is forgotten.
+    Episode(EpisodeId),
+}
+
+impl State {
+    /// How long ago something was done, at a time. What a clock was set ahead by does not count until a person accepts.
+    #[must_use]
+    pub(crate) fn age(&self, moment: Moment, now: Timestamp) -> Duration {
+        now.before(self.held).since(moment.at.before(moment.held))
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { at: self.now, held: self.held }
+    }
+
+    /// When a timer is due next.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// The concern of a policy in an episode.
+    #[must_use]
+    pub fn concern(&self, episode: EpisodeId, policy: &PolicyName) -> Option<&Concern> {
+        self.episodes.get(&episode)?.concerns.iter().find(|concern| concern.policy == *policy)
+    }
+
+    fn concern_mut(&mut self, episode: EpisodeId, policy: &PolicyName) -> Option<&mut Concern> {
+        self.episodes.get_mut(&episode)?.concerns.iter_mut().find(|concern| concern.policy == *policy)
+    }
+
+    /// Evaluations and looks that wait for their turn: the backlog.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.evaluations.values().map(BTreeSet::len).sum::<usize>() + self.looks.len()
+    }
+
+    /// Write down what a record says.
+    ///
+    /// # Panics
+    ///
+    /// If the record is not the next one: records are applied in order, each once.
+    pub fn apply(&mut self, record: &Record) {
+        assert_eq!(record.seq, self.seq.next(), "records are applied in order");
+        self.seq = record.seq;
+        self.now = record.at;
+        self.apply_fact(record);
+        if notice::is_worth_telling(&record.fact) {
+            for notices in self.notices.values_mut() {
+                notices.push(record.seq);
+            }
+        }
+    }
+
+    fn apply_fact(&mut self, record: &Record) {
+        let seq = record.seq;
+        match &record.fact {
+            Fact::Genesis(genesis) => self.host.clone_from(&genesis.host),
+            Fact::Configured(configured) => {
+                self.configured = seq;
+                self.guardrails = Some(configured.guardrails);
+                self.apply_configuration(&configured.configuration);
+            }
+            Fact::PluginActivated(activated) => {
+                self.plugins.insert(activated.plugin.clone(), PluginActivated::clone(activated));
+            }
+            Fact::AccountChecked(checked) => {
+                self.accounts.insert((checked.account, checked.region.clone()), checked.identity.clone());
+            }
+            Fact::TimePassed(_) => self.apply_timers(),
+            Fact::ClockJumped(jump) => self.held += Duration::from_millis(jump.by_ms),
+            Fact::ClockAccepted(_) => self.accept_clock(),
+            Fact::AlertReceived(received) => self.apply_alert(seq, received),
+            Fact::EpisodeEnded(ended) => self.apply_episode_ended(ended.episode, ended.how),
+            Fact::Evaluated(capsule) => self.apply_evaluated(seq, capsule),
+            Fact::EvaluationSkipped(skipped) => self.apply_skipped(skipped),
+            Fact::UndoProposed(undo) => self.apply_undo(seq, undo),
+            Fact::TargetLooked(looked) => self.apply_looked(looked),
+            Fact::IntentJudged(judged) => self.apply_judged(judged),
+            Fact::AttemptStarted(attempt) => self.apply_attempt_started(attempt),
+            Fact::AttemptEnded(ended) => self.apply_attempt_ended(ended),
+            Fact::AttemptSettled(settled) => self.apply_settled(settled),
+            Fact::IntentEnded(ended) => self.apply_intent_ended(ended.intent, ended.how),
+            Fact::StopEngaged(stop) => {
+                self.stops.insert(seq, stop.clone());
+            }
+            Fact::StopReleased(released) => {
+                self.stops.remove(&released.stop);
+            }
+            Fact::NoticeSent(sent) => {
+                if let Some(notices) = self.notices.get_mut(&sent.notifier) {
+                    notices.sent(sent.about);
+                }
+            }
+            Fact::HostStarted(_)
+            | Fact::HostStopped(_)
+            | Fact::TailCut(_)
+            | Fact::LossAccepted(_)
+            | Fact::PluginRefused(_) => {}
+        }
+    }
+
+    fn apply_configuration(&mut self, configuration: &Configuration) {
+        // A notifier that is new starts with what happens from now on; one that is gone is forgotten.
+        let mut known = std::mem::take(&mut self.notices);
+        for notifier in &configuration.notifiers {
+            self.notices.insert(notifier.clone(), known.remove(notifier).unwrap_or_default());
+        }
+        let configured = |account: &AccountId, region: &Region| {
+            configuration.accounts.get(account).is_some_and(|regions| regions.contains(region))
+        };
+        self.accounts.retain(|(account, region), _| configured(account, region));
+        self.configuration = Arc::new(configuration.clone());
+    }
+
+    fn accept_clock(&mut self) {
+        self.held = Duration::ZERO;
+        self.admissions.iter_mut().for_each(|admission| admission.at.accept());
+        self.changes.values_mut().for_each(|change| change.at.accept());
+    }
+
+    fn apply_timers(&mut self) {
+        for _ in 0..caps::TIMERS_PER_BATCH {
+            let Some((at, _)) = self.timers.first() else { break };
+            if *at > self.now {
+                break;
+            }
+            let (_, timer) = self.timers.pop_first().expect("there is a first timer");
+            match timer {
+                Timer::Evaluate(episode, policy, generation) => self.rouse(episode, &policy, generation),
+                Timer::Look(intent, purpose) => {
+                    if self.intents.contains_key(&intent) {
+                        self.looks.insert((intent, purpose));
+                    }
+                }
+                // The records that say that it expired follow in the same batch.
+                Timer::Approval(_) => {}
+                Timer::Episode(episode) => self.age_episode(episode),
+            }
+        }
+    }
+
+    /// A scheduled evaluation has become due.
+    fn rouse(&mut self, episode: EpisodeId, policy: &PolicyName, generation: u32) {
+        let now = self.now;
+        let Some(concern) = self.concern_mut(episode, policy) else { return };
+        if concern.generation != generation || !matches!(concern.phase, Phase::Scheduled) {
+            return;
+        }
+        if concern.retries == 0 {
+            concern.trigger = Trigger::LookAgain;
+            concern.triggered_at = now;
+        }
+        concern.phase = Phase::Due;
+        self.evaluations.entry(policy.clone()).or_default().insert((episode, generation));
+    }
+
+    /// An episode may have become old enough to be forgotten; an open one that expires has a record of its own.
+    fn age_episode(&mut self, id: EpisodeId) {
+        let Some(episode) = self.episodes.get(&id) else { return };
+        let until = episode.remembered_until();
+        if until > self.now {
+            self.timers.insert((until, Timer::Episode(id)));
+        } else if episode.ended.is_some() {
+            if self.by_alert.get(&episode.key) == Some(&id) {
+                self.by_alert.remove(&episode.key);
+            }
+            self.episodes.remove(&id);
+        }
+    }
+
+    fn apply_alert(&mut self, seq: Seq, received: &AlertReceived) {
+        use crate::record::Reception;
+        let alert = &received.alert;
+        match &received.reception {
+            Reception::Opened { concerned, .. } => {
+                let id = EpisodeId(seq);
+                let episode = Episode::open(alert, seq, self.configured, self.now);
+                self.timers.insert((episode.remembered_until(), Timer::Episode(id)));
+                self.by_alert.insert(episode.key, id);
+                self.episodes.insert(id, episode);
+                self.trigger_concerned(id, concerned);
+            }
+            Reception::Reopened { episode: id, concerned, .. } => {
+                let (now, configured) = (self.now, self.configured);
+                if let Some(episode) = self.episodes.get_mut(id) {
+                    episode.reopen(alert, seq, configured, now);
+                }
+                self.trigger_concerned(*id, concerned);
+            }
+            Reception::Repeated { episode: id, concerned } => {
+                let (now, configured) = (self.now, self.configured);
+                if let Some(episode) = self.episodes.get_mut(id) {
+                    episode.repeat(alert, seq, now);
+                    episode.matched = configured;
+                }
+                self.trigger_concerned(*id, concerned);
+            }
+            Reception::Resolved { episode: id, held } => {
+                let now = self.now;
+                let Some(episode) = self.episodes.get_mut(id) else { return };
+                episode.resolve(alert, seq, now);
+                let policies: Vec<PolicyName> = episode.concerns.iter().map(|c| c.policy.clone()).collect();
+                for policy in policies {
+                    if *held {
+                        self.silence(*id, &policy);
+                    } else {
+                        self.trigger(*id, &policy, Trigger::Resolved);
+                    }
+                }
+            }
+            Reception::Ignored { .. } => {}
+        }
+    }
+
+    fn trigger_concerned(&mut self, id: EpisodeId, concerned: &[crate::record::Concerned]) {
+        for concern in concerned {
+            if self.concern(id, &concern.policy).is_none() {
+                let Some(episode) = self.episodes.get_mut(&id) else { return };
+                episode.concerns.push(Concern::new(concern.policy.clone()));
+            }
+            if let Some(known) = self.concern_mut(id, &concern.policy) {
+                known.targets.clone_from(&concern.targets);
+            }
+            self.trigger(id, &concern.policy, Trigger::Fired);
+        }
+    }
+
+    /// Something happened: the policy is due now, and what was scheduled or under way for it is superseded.
+    fn trigger(&mut self, episode: EpisodeId, policy: &PolicyName, trigger: Trigger) {
+        let now = self.now;
+        let Some(concern) = self.concern_mut(episode, policy) else { return };
+        let before = (episode, concern.generation);
+        concern.generation += 1;
+        concern.trigger = trigger;
+        concern.triggered_at = now;
+        concern.retries = 0;
+        concern.phase = Phase::Due;
+        let due = (episode, concern.generation);
+        let evaluations = self.evaluations.entry(policy.clone()).or_default();
+        evaluations.remove(&before);
+        evaluations.insert(due);
+    }
+
+    /// Nothing is due for the policy any more, until something happens.
+    fn silence(&mut self, episode: EpisodeId, policy: &PolicyName) {
+        let Some(concern) = self.concern_mut(episode, policy) else { return };
+        let before = (episode, concern.generation);
+        concern.generation += 1;
+        concern.phase = Phase::Idle;
+        self.no_longer_due(policy, before);
+    }
+
+    fn no_longer_due(&mut self, policy: &PolicyName, due: (EpisodeId, u32)) {
+        if let Some(evaluations) = self.evaluations.get_mut(policy) {
+            evaluations.remove(&due);
+            if evaluations.is_empty() {
+                self.evaluations.remove(policy);
+            }
+        }
+    }
+
+    fn schedule(&mut self, episode: EpisodeId, policy: &PolicyName, after: Duration) {
+        let at = self.now + after;
+        let Some(concern) = self.concern_mut(episode, policy) else { return };
+        concern.phase = Phase::Scheduled;
+        let timer = Timer::Evaluate(episode, policy.clone(), concern.generation);
+        self.timers.insert((at, timer));
+    }
+
+    fn apply_episode_ended(&mut self, id: EpisodeId, how: EpisodeEnd) {
+        let now = self.now;
+        let Some(episode) = self.episodes.get_mut(&id) else { return };
+        episode.ended = Some((now, how));
+        let until = episode.remembered_until();
+        let policies: Vec<PolicyName> = episode.concerns.iter().map(|concern| concern.policy.clone()).collect();
+        self.timers.insert((until, Timer::Episode(id)));
+        for policy in policies {
+            self.silence(id, &policy);
+        }
+    }
+
+    fn apply_evaluated(&mut self, seq: Seq, capsule: &Capsule) {
+        let Capsule { episode, policy, generation, .. } = capsule;
+        self.no_longer_due(policy, (*episode, *generation));
+        if capsule.superseded {
+            return;
+        }
+        match &capsule.conclusion {
+            Conclusion::Decided(decision) => {
+                if let Some(concern) = self.concern_mut(*episode, policy) {
+                    concern.retries = 0;
+                    concern.phase = Phase::Idle;
+                }
+                for (index, proposal) in (0..).zip(&decision.intents) {
+                    let id = IntentId { proposed: seq, index };
+                    self.propose(id, *episode, policy, proposal.clone(), None);
+                }
+                if let Some(after) = decision.look_again_after {
+                    let after = u64::from(after).clamp(caps::LOOK_AGAIN_LEAST_S, caps::LOOK_AGAIN_MOST_S);
+                    self.schedule(*episode, policy, Duration::from_secs(after));
+                }
+            }
+            Conclusion::Failed(_) => {
+                let Some(concern) = self.concern_mut(*episode, policy) else { return };
+                concern.phase = Phase::Idle;
+                if concern.retries < caps::EVALUATION_RETRIES {
+                    let after = caps::EVALUATION_RETRY_S << concern.retries;
+                    concern.retries += 1;
+                    self.schedule(*episode, policy, Duration::from_secs(after));
+                }
+            }
+        }
+    }
+
+    fn apply_skipped(&mut self, skipped: &EvaluationSkipped) {
+        let EvaluationSkipped { episode, policy, generation, .. } = skipped;
+        self.no_longer_due(policy, (*episode, *generation));
+        if let Some(concern) = self.concern_mut(*episode, policy)
+            && concern.generation == *generation
+        {
+            concern.phase = Phase::Idle;
+        }
+    }
+
+    fn propose(
+        &mut self,
+        id: IntentId,
+        episode: EpisodeId,
+        policy: &PolicyName,
+        proposal: crate::evaluation::Proposal,
+        undo_of: Option<IntentId>,
+    ) {
+        let now = self.now;
+        let Some(known) = self.episodes.get_mut(&episode) else { return };
+        let status = known.status;
+        let Some(concern) = known.concerns.iter_mut().find(|concern| concern.policy == *policy) else { return };
+        concern.open.push(id);
+        let triggered_at = if undo_of.is_some() { now } else { concern.triggered_at };
+        let intent = Intent {
+            id,
+            episode,
+            policy: policy.clone(),
+            proposal,
+            proposed_at: now,
+            triggered_at,
+            status,
+            undo_of,
+            attempts: 0,
+            before: None,
+            stage: Stage::Waiting { looks_failed: 0 },
+        };
+        self.intents.insert(id, intent);
+        self.looks.insert((id, Purpose::Guard));
+    }
+
+    fn apply_undo(&mut self, seq: Seq, undo: &UndoProposed) {
+        let Some(undone) = self.intents.get(&undo.of) else { return };
+        let (episode, policy) = (undone.episode, undone.policy.clone());
+        self.propose(IntentId { proposed: seq, index: 0 }, episode, &policy, undo.proposal.clone(), Some(undo.of));
+    }
+
+    fn apply_looked(&mut self, looked: &TargetLooked) {
+        let TargetLooked { intent: id, purpose, reading, .. } = looked;
+        self.looks.remove(&(*id, *purpose));
+        let now = self.now;
+        let Some(intent) = self.intents.get_mut(id) else { return };
+        let again = match (&mut intent.stage, purpose, reading) {
+            (Stage::Waiting { .. }, Purpose::Guard, Ok(reading)) => {
+                intent.before = Some(Box::new(reading.clone()));
+                None
+            }
+            (Stage::Waiting { looks_failed }, Purpose::Guard, Err(_)) => {
+                *looks_failed += 1;
+                let pause = Duration::from_secs(caps::LOOK_RETRY_S << (*looks_failed - 1).min(16));
+                (*looks_failed < caps::LOOKS).then_some(pause)
+            }
+            (Stage::Unknown { looks_failed, .. }, Purpose::Trace, Err(_)) => {
+                *looks_failed += 1;
+                Some(Duration::from_secs(caps::LOOK_RETRY_S << (*looks_failed - 1).min(5)))
+            }
+            (Stage::Verifying { looks, .. }, Purpose::Verify, _) => {
+                *looks += 1;
+                let pause = caps::VERIFY_POLL_FIRST_MS << (*looks - 1).min(16);
+                Some(Duration::from_millis(pause.min(caps::VERIFY_POLL_MOST_MS)))
+            }
+            _ => None,
+        };
+        if let Some(pause) = again {
+            self.timers.insert((now + pause, Timer::Look(*id, *purpose)));
+        }
+    }
+
+    fn apply_judged(&mut self, judged: &IntentJudged) {
+        let now = self.now;
+        self.looks.remove(&(judged.intent, Purpose::Guard));
+        match judged.verdict {
+            // What follows an admission is said by the attempt.
+            Verdict::Admitted => {}
+            Verdict::NeedsApproval(_) => {
+                if let Some(intent) = self.intents.get_mut(&judged.intent) {
+                    intent.stage = Stage::Approval;
+                    let until = now + self.configuration.timing.max_alert_age();
+                    self.timers.insert((until, Timer::Approval(judged.intent)));
+                }
+            }
+            Verdict::Refused(_) => self.close(judged.intent, "refused"),
+            Verdict::Observed => self.close(judged.intent, "observed"),
+        }
+    }
+
+    fn apply_attempt_started(&mut self, attempt: &AttemptStarted) {
+        let (now, moment) = (self.now, self.moment());
+        let Some(intent) = self.intents.get_mut(&attempt.intent) else { return };
+        let first = intent.attempts == 0;
+        intent.attempts = attempt.attempt;
+        intent.stage = Stage::Attempting { since: now };
+        let policy = intent.policy.clone();
+        let change = Change::read(&attempt.action, &attempt.parameters).ok();
+        let direction = change.zip(intent.before.as_deref()).map(|(change, before)| change.direction(before));
+        self.busy.insert(attempt.target.clone(), attempt.intent);
+        if let Some(direction) = direction.filter(|direction| *direction != Direction::Neither) {
+            let change = LastChange { direction, at: moment, intent: attempt.intent };
+            self.changes.insert(attempt.target.clone(), change);
+        }
+        if first {
+            let longest = Duration::from_secs(caps::LIMIT_WINDOW_MOST_S);
+            while self.admissions.front().is_some_and(|oldest| self.age(oldest.at, now) >= longest) {
+                self.admissions.pop_front();
+            }
+            let (action, target) = (attempt.action.clone(), attempt.target.clone());
+            self.admissions.push_back(Admission { at: moment, intent: attempt.intent, action, policy, target });
+        }
+    }
+
+    fn apply_attempt_ended(&mut self, ended: &AttemptEnded) {
+        let now = self.now;
+        let settle = self.configuration.timing.settle();
+        let Some(intent) = self.intents.get_mut(&ended.intent) else { return };
+        let Stage::Attempting { since } = intent.stage else { return };
+        match &ended.result {
+            CallResult::Done { .. } => self.verify(ended.intent),
+            // The record that says that it is over follows.
+            CallResult::Refused { .. } => {}
+            CallResult::NotDone { .. } => {
+                let pause = Duration::from_secs(caps::ATTEMPT_RETRY_S << (intent.attempts - 1).min(16));
+                intent.stage = Stage::Waiting { looks_failed: 0 };
+                self.timers.insert((now + pause, Timer::Look(ended.intent, Purpose::Guard)));
+            }
+            CallResult::Unknown { .. } => {
+                intent.stage = Stage::Unknown { since, looks_failed: 0 };
+                // Not before the call can no longer land.
+                self.timers.insert(((since + settle).max(now), Timer::Look(ended.intent, Purpose::Trace)));
+            }
+        }
+    }
+
+    fn verify(&mut self, id: IntentId) {
+        let Some(intent) = self.intents.get_mut(&id) else { return };
+        let Ok(change) = Change::read(&intent.proposal.action, &intent.proposal.parameters) else { return };
+        let asked = intent
+            .proposal
+            .verify_within
+            .map(|seconds| Duration::from_secs(u64::from(seconds).clamp(1, caps::VERIFY_WITHIN_MOST_S)));
+        let deadline = self.now + asked.unwrap_or_else(|| change.verify_within());
+        intent.stage = Stage::Verifying { deadline, looks: 0 };
+        let first = self.now + Duration::from_millis(caps::VERIFY_POLL_FIRST_MS);
+        self.timers.insert((first, Timer::Look(id, Purpose::Verify)));
+    }
+
+    fn apply_settled(&mut self, settled: &AttemptSettled) {
+        match settled.settled {
+            Settled::Seen => self.verify(settled.intent),
+            Settled::NotSeen => {
+                if let Some(intent) = self.intents.get_mut(&settled.intent) {
+                    intent.stage = Stage::Waiting { looks_failed: 0 };
+                    self.looks.insert((settled.intent, Purpose::Guard));
+                }
+            }
+            // The record that says that it is over follows.
+            Settled::ForAPerson => {}
+        }
+    }
+
+    fn apply_intent_ended(&mut self, id: IntentId, how: IntentEnd) {
+        let Some(intent) = self.intents.get(&id) else { return };
+        let (episode, policy, undo_of) = (intent.episode, intent.policy.clone(), intent.undo_of);
+        self.close(id, &how.to_string());
+        if how == IntentEnd::Verified
+            && let Some(undone) = undo_of
+            && let Some(concern) = self.concern_mut(episode, &policy)
+            && let Some(past) = concern.past.iter_mut().find(|past| past.id == undone)
+        {
+            past.state = IntentEnd::Undone.to_string();
+        }
+        let open = self.episodes.get(&episode).is_some_and(|episode| episode.ended.is_none());
+        if how == IntentEnd::Unverified && open {
+            self.trigger(episode, &policy, Trigger::Unverified);
+        }
+    }
+
+    /// The intent is over: it moves into the history of its concern.
+    fn close(&mut self, id: IntentId, word: &str) {
+        let Some(intent) = self.intents.remove(&id) else { return };
+        for purpose in [Purpose::Guard, Purpose::Trace, Purpose::Verify] {
+            self.looks.remove(&(id, purpose));
+        }
+        if let Ok(target) = intent.proposal.target.parse::<Target>()
+            && self.busy.get(&target) == Some(&id)
+        {
+            self.busy.remove(&target);
+        }
+        let past = intent.as_past(word);
+        if let Some(concern) = self.concern_mut(intent.episode, &intent.policy) {
+            concern.remember(id, past);
+        }
+    }
+
+    /// Whether a policy acts for real.
+    #[must_use]
+    pub fn mode(&self, policy: &PolicyName) -> Mode {
+        self.configuration.policies.get(policy).map_or(Mode::Off, |policy| policy.mode)
+    }
+}
+
+impl Notices {
+    fn push(&mut self, seq: Seq) {
+        if self.waiting.len() >= caps::NOTICES {
+            self.waiting.pop_front();
+            self.dropped += 1;
+        }
+        self.waiting.push_back(seq);
+    }
+
+    fn sent(&mut self, about: Seq) {
+        while self.waiting.front().is_some_and(|waiting| *waiting <= about) {
+            self.waiting.pop_front();
+        }
+        self.dropped = 0;
+    }
+}
