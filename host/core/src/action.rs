@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::{json::Json, look::Reading};
 
+/// The names of all actions.
+pub const NAMES: &[&str] = balm_catalogue::ACTIONS;
+
 /// An action with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {

@@ -111,10 +111,10 @@ impl Batch<'_> {
 
     fn alerts(&mut self, alerts: Vec<Alert>) -> Result<(), Reply> {
         if self.state.episodes.len() + alerts.len() > caps::EPISODES {
-            return Err(Reply::Overloaded("too many episodes are open"));
+            return Err(Reply::Overloaded("too many episodes are open".into()));
         }
         if self.state.intents.len() >= caps::INTENTS {
-            return Err(Reply::Overloaded("too many intents are open"));
+            return Err(Reply::Overloaded("too many intents are open".into()));
         }
         for alert in alerts {
             self.alert(alert);

@@ -87,7 +87,7 @@ pub enum Reply {
     /// It is recorded. The last record of its batch, or the state's last record where nothing was to be recorded.
     Recorded(Seq),
     /// Nothing was recorded: there is no room. Try again later.
-    Overloaded(&'static str),
+    Overloaded(String),
     /// Nothing was recorded: it cannot be done, for this reason.
     Refused(String),
 }

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     digest::Digest,
-    name::Seq,
-    record::{Fact, Record},
+    name::{EpisodeId, Seq},
+    record::{Fact, Reception, Record},
     time::Timestamp,
 };
 
@@ -176,6 +176,37 @@ pub fn claims(line: &[u8]) -> Option<(Seq, Framing)> {
     Some((seq, Framing { synced, prev }))
 }
 
+/// What can be told of a believed line without reading all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Its number.
+    pub seq: Seq,
+    /// Whether its batch goes on.
+    pub more: bool,
+    /// The episode that it belongs to, if any; see [`Fact::episode`].
+    pub episode: Option<EpisodeId>,
+}
+
+/// Glance at the JSON of a believed line: several times faster than reading it.
+#[must_use]
+pub fn glance(json: &[u8]) -> Option<Glance> {
+    #[derive(Deserialize)]
+    struct Glimpse {
+        seq: Seq,
+        #[serde(default)]
+        more: bool,
+        data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        episode: Option<EpisodeId>,
+        reception: Option<Reception>,
+    }
+    let Glimpse { seq, more, data } = serde_json::from_slice(json).ok()?;
+    let of_alert = data.reception.and_then(|reception| reception.episode());
+    Some(Glance { seq, more, episode: data.episode.or(of_alert) })
+}
+
 /// A record as JSON for people and programs: the journal's JSON without the chain.
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -244,6 +275,30 @@ mod tests {
         assert_eq!(read(Chain::START, lines[1]), Err(LineError::Hash));
         assert_eq!(read(first, lines[0]), Err(LineError::Hash));
         assert_eq!(read(second, lines[1]), Err(LineError::Hash));
+    }
+
+    #[test]
+    fn a_glance_sees_the_same_episode_as_reading() {
+        use crate::record::{AlertReceived, EpisodeEnd, EpisodeEnded};
+        let alert = |reception| {
+            Fact::AlertReceived(Box::new(AlertReceived { reception, alert: crate::alert::tests::firing() }))
+        };
+        let episode = EpisodeId(Seq(7));
+        let facts = [
+            alert(Reception::Opened { concerned: vec![], idle: vec![] }),
+            alert(Reception::Repeated { episode, concerned: vec![] }),
+            alert(Reception::Ignored { episode: Some(episode), why: String::new() }),
+            alert(Reception::Ignored { episode: None, why: String::new() }),
+            Fact::EpisodeEnded(EpisodeEnded { episode, how: EpisodeEnd::Resolved }),
+            Fact::TimePassed(TimePassed {}),
+        ];
+        for fact in facts {
+            let record = record(1, fact);
+            let mut json = Vec::new();
+            write_json(&record, Framing::default(), &mut json);
+            let wanted = Glance { seq: record.seq, more: record.more, episode: record.fact.episode() };
+            assert_eq!(glance(&json), Some(wanted), "{}", record.fact.kind());
+        }
     }
 
     #[test]

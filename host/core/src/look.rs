@@ -6,6 +6,9 @@ use balm_catalogue::ecs;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// The names of all queries that a plugin may ask.
+pub const QUERIES: &[&str] = balm_catalogue::QUERIES;
+
 /// What the host read of a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

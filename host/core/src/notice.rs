@@ -89,6 +89,12 @@ pub fn of(record: &Record) -> Notice {
     Notice { about: record.seq, at: record.at, urgency, kind, episode, headline }
 }
 
+/// The headline of a record's notice, also of one that nobody is told about.
+#[must_use]
+pub fn headline(fact: &Fact) -> String {
+    words(fact).1
+}
+
 fn words(fact: &Fact) -> (Urgency, String) {
     use Urgency::{Info, Person, Warning};
     match fact {

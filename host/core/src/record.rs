@@ -129,13 +129,7 @@ impl Fact {
     #[must_use]
     pub fn episode(&self) -> Option<EpisodeId> {
         match self {
-            Self::AlertReceived(received) => match &received.reception {
-                Reception::Opened { .. } => None,
-                Reception::Reopened { episode, .. }
-                | Reception::Repeated { episode, .. }
-                | Reception::Resolved { episode, .. } => Some(*episode),
-                Reception::Ignored { episode, .. } => *episode,
-            },
+            Self::AlertReceived(received) => received.reception.episode(),
             Self::EpisodeEnded(ended) => Some(ended.episode),
             Self::Evaluated(capsule) => Some(capsule.episode),
             Self::EvaluationSkipped(skipped) => Some(skipped.episode),
@@ -364,6 +358,20 @@ pub enum Reception {
         /// Why nothing follows.
         why: String,
     },
+}
+
+impl Reception {
+    /// The episode that it belongs to; none for the alert that opens one, whose record is the episode's name.
+    #[must_use]
+    pub const fn episode(&self) -> Option<EpisodeId> {
+        match self {
+            Self::Opened { .. } => None,
+            Self::Reopened { episode, .. } | Self::Repeated { episode, .. } | Self::Resolved { episode, .. } => {
+                Some(*episode)
+            }
+            Self::Ignored { episode, .. } => *episode,
+        }
+    }
 }
 
 /// A policy that an alert concerns.

@@ -31,7 +31,7 @@ pub struct Held {
 }
 
 /// What follows the last whole batch of a file.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// Nothing but the zeros of pre-allocation.
     Nothing,

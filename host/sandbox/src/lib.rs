@@ -1,0 +1,34 @@
+//! The sandbox: runs plugins, which are code by strangers, so that a bad one harms only itself.
+//!
+//! A [`Sandbox`] compiles a component into a [`Plugin`] (`plugin`) once, links it against nothing but our `log` and an
+//! inert WASI (`wasi`), and then makes a fresh store and instance for every call (`store`), bounded in instructions, time
+//! and space (`limits`, the one file with every number). It is the only crate that names wasmtime, and it refuses to know
+//! what a plugin's answer leads to: it turns the core's [`Input`](balm_core::evaluation::Input) into an
+//! [`Outcome`](balm_core::evaluation::Outcome), or into that plugin's failure.
+
+mod convert;
+mod failure;
+mod limits;
+mod plugin;
+mod sandbox;
+mod store;
+mod wasi;
+
+pub use plugin::{LoadError, Plugin, Round};
+pub use sandbox::{ENGINE_VERSION, Sandbox, SandboxError};
+pub use store::{Level, LogLine};
+
+/// The contract, as types.
+#[expect(
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated from the documented contract"
+)]
+mod contract {
+    wasmtime::component::bindgen!({
+        path: "../../wit/0.1.0",
+        world: "policy",
+        imports: { default: trappable },
+        exports: { default: async },
+    });
+}

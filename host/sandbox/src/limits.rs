@@ -1,0 +1,86 @@
+//! Every limit of the sandbox, with its unit in the name and the reason beside it.
+//!
+//! wasmtime's own defaults for components are unlimited or very large, so each one that exists is set. What a guest may
+//! cost the host is bounded three times over: by instructions (the same on every machine, so a decision replays with its
+//! ending), by time (what instructions cost is not the same on every machine), and by space.
+
+use std::time::Duration;
+
+/// Instructions of one call, as wasmtime counts them. Deterministic, so that the same input always ends the same way.
+/// `scale-ecs-service` needs about 60,000; a language runtime a hundred times that. About 50 to 100 ms of arithmetic.
+pub(crate) const FUEL: u64 = 100_000_000;
+
+/// The epoch's tick. Each is a point at which a running guest yields its thread to others.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+
+/// Ticks that a guest may run in one call, not counting the time it waits for its turn: 100 ms. Fuel ends nearly all
+/// guests before; this is for what fuel does not see, such as one instruction that copies a whole memory.
+pub(crate) const TICKS: u32 = 100;
+
+/// The wall clock of one call, with all waiting for a turn: a guest that neither ends nor uses its time has its future
+/// dropped. Twenty times the guest's own time, since so many may share a thread.
+pub(crate) const WALL: Duration = Duration::from_secs(2);
+
+/// The wall clock of the calls made when a plugin is loaded: `describe` and `validate-settings`.
+pub(crate) const LOAD_WALL: Duration = Duration::from_secs(5);
+
+/// Bytes of all linear memories of an instance together. A Rust guest uses 1 to 2 MiB, Python 16.
+pub(crate) const MEMORY_BYTES: usize = 32 << 20;
+
+/// Entries of all tables of an instance together. componentize-py needs about 6,000.
+pub(crate) const TABLE_ENTRIES: usize = 10_000;
+
+/// Bytes that a guest may hand to the host in one call, in either direction: a log line, or a whole outcome.
+pub(crate) const HOSTCALL_BYTES: usize = 1 << 20;
+
+/// Handles to host resources (streams and the like) that a guest may hold.
+pub(crate) const HANDLES: usize = 256;
+
+/// Bytes of randomness in one request.
+pub(crate) const RANDOM_BYTES: u64 = 4 << 10;
+
+/// Lines of a plugin's log in one call; further ones are counted and dropped.
+pub(crate) const LOG_LINES: usize = 64;
+
+/// Bytes of one line of a plugin's log; the rest is cut.
+pub(crate) const LOG_LINE_BYTES: usize = 1 << 10;
+
+/// Bytes that a guest may write to its standard output and error, together; further ones are dropped. Enough for the
+/// message of a panic, which is why they are kept at all.
+pub(crate) const STDIO_BYTES: usize = 4 << 10;
+
+/// Bytes of the message that explains a failure.
+pub(crate) const MESSAGE_BYTES: usize = 1 << 10;
+
+/// Bytes of a component. A Rust policy has about 0.2 MB, QuickJS 1.1 MB.
+pub(crate) const COMPONENT_BYTES: usize = 4 << 20;
+
+/// Bytes of the stack of a guest's own frames.
+pub(crate) const WASM_STACK_BYTES: usize = 256 << 10;
+
+/// Bytes of the whole stack that a guest's call runs on. What is not the guest's is for host functions, and running out
+/// of it would abort the process.
+pub(crate) const STACK_BYTES: usize = 2 << 20;
+
+/// Instances alive at once: the most evaluations under way, and a reserve for loading plugins.
+pub(crate) const INSTANCES: u32 = 72;
+
+/// Core instances of a component. Measured: componentize-py 38, QuickJS 11, Go 4, Rust 3.
+pub(crate) const CORE_INSTANCES_EACH: u32 = 64;
+
+/// Memories of a component; one, and a few for adapters.
+pub(crate) const MEMORIES_EACH: u32 = 4;
+
+/// Tables of a component.
+pub(crate) const TABLES_EACH: u32 = 16;
+
+/// Bytes of the runtime's own data about a core instance; QuickJS and Python need some 100 kB.
+pub(crate) const CORE_INSTANCE_BYTES: usize = 1 << 20;
+
+/// Bytes of a memory that stay resident when its slot is given back, to be cleared instead of unmapped. Measured with
+/// `scale-ecs-service` (see `cargo xtask bench`): from 64 KiB up to 2 MiB there is no difference where the kernel can
+/// tell which pages were touched; without that, more costs more.
+pub(crate) const MEMORY_KEPT_BYTES: usize = 256 << 10;
+
+/// Bytes of a table that stay resident when its slot is given back.
+pub(crate) const TABLE_KEPT_BYTES: usize = 64 << 10;

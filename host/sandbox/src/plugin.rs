@@ -1,0 +1,233 @@
+//! Plugins: components that were checked, compiled and asked what they are.
+
+use std::sync::Arc;
+
+use balm_core::{
+    digest::Digest,
+    evaluation::{Failure, FailureKind, Input, Outcome},
+    json::Json,
+    name::PluginName,
+    record::Manifest,
+};
+use wasmtime::{Store, component::Component};
+
+use crate::{
+    contract::{Policy, PolicyPre},
+    convert, failure, limits,
+    sandbox::{Sandbox, Turn},
+    store::{self, Guest, LogLine},
+    wasi,
+};
+
+/// A version of a plugin, ready to be called.
+pub struct Plugin {
+    name: PluginName,
+    digest: Digest,
+    bytes: u64,
+    manifest: Manifest,
+    settings_schema: Json,
+    pre: PolicyPre<Guest>,
+    sandbox: Arc<Sandbox>,
+}
+
+/// One call of `evaluate`.
+#[derive(Debug)]
+pub struct Round {
+    /// What it returned, or how it failed.
+    pub outcome: Result<Outcome, Failure>,
+    /// Instructions that it used; the same for the same input.
+    pub fuel: u64,
+    /// What it said.
+    pub log: Vec<LogLine>,
+    /// Lines beyond the cap.
+    pub log_dropped: u64,
+}
+
+/// Why a file is no plugin, and what its author can do.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It is too large.
+    #[error("it has {0} bytes; at most {cap} are allowed", cap = limits::COMPONENT_BYTES)]
+    TooLarge(usize),
+    /// It is something else.
+    #[error("it is {0}; build it as a component, for Rust with --target wasm32-wasip2")]
+    NotAComponent(&'static str),
+    /// It cannot be compiled.
+    #[error("it cannot be compiled: {0}")]
+    Invalid(String),
+    /// It wants more of the world than a policy may have.
+    #[error("it imports {0}, which no policy may; it gets `log` and an inert WASI without sockets and HTTP")]
+    ForbiddenImport(String),
+    /// It does not fit the contract.
+    #[error("it does not fit the contract balm:policy@0.1.0: {0}")]
+    Contract(String),
+    /// It failed when it was asked what it is.
+    #[error("it failed when it was asked to describe itself: {}: {}", .0.kind, .0.message)]
+    Describe(Failure),
+    /// What it says of itself cannot be used.
+    #[error("its manifest is wrong: {0}")]
+    Manifest(String),
+}
+
+impl Plugin {
+    /// Check, compile and ask a component. Takes about 0.2 s for a Rust policy; call it off the path of alerts.
+    pub async fn load(sandbox: &Arc<Sandbox>, name: PluginName, bytes: &[u8]) -> Result<Self, LoadError> {
+        check_form(bytes)?;
+        let invalid = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
+        let component = Component::from_binary(&sandbox.engine, bytes).map_err(invalid)?;
+        let ty = component.component_type();
+        let imports: Vec<String> = ty.imports(&sandbox.engine).map(|(name, _)| name.to_owned()).collect();
+        if let Some(import) = wasi::forbidden(imports.iter().map(String::as_str)).first() {
+            return Err(LoadError::ForbiddenImport((*import).to_owned()));
+        }
+        let contract = |error: wasmtime::Error| LoadError::Contract(format!("{error:#}"));
+        let pre = sandbox.linker.instantiate_pre(&component).and_then(PolicyPre::new).map_err(contract)?;
+        let mut plugin = Self {
+            name,
+            digest: Digest::of(&[bytes]),
+            bytes: bytes.len() as u64,
+            manifest: Manifest::default(),
+            settings_schema: Json::empty_object(),
+            pre,
+            sandbox: Arc::clone(sandbox),
+        };
+        (plugin.manifest, plugin.settings_schema) = plugin.describe().await?;
+        Ok(plugin)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> &PluginName {
+        &self.name
+    }
+
+    /// The digest of its bytes: its identity.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The size of its component in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The JSON Schema of its settings.
+    #[must_use]
+    pub const fn settings_schema(&self) -> &Json {
+        &self.settings_schema
+    }
+
+    async fn describe(&self) -> Result<(Manifest, Json), LoadError> {
+        let mut call = self.call(0, 0).await.map_err(LoadError::Describe)?;
+        let described = {
+            let Call { policy, store, .. } = &mut call;
+            let describing = policy.balm_policy_plugin().call_describe(&mut *store);
+            tokio::time::timeout(limits::LOAD_WALL, describing).await
+        };
+        let manifest = call.end(described, limits::LOAD_WALL).map_err(LoadError::Describe)?;
+        if let Some(own) = manifest.name.as_deref().filter(|own| *own != self.name.as_str()) {
+            return Err(LoadError::Manifest(format!(
+                "it insists on the name {own:?}, and its file is named {}",
+                self.name
+            )));
+        }
+        convert::manifest(manifest).map_err(LoadError::Manifest)
+    }
+
+    /// Whether the plugin accepts these settings; otherwise what it says against them, or how it failed.
+    pub async fn validate_settings(&self, settings: &Json) -> Result<(), String> {
+        let failed =
+            |failure: Failure| format!("plugin {} failed on them: {}: {}", self.name, failure.kind, failure.message);
+        let mut call = self.call(0, 0).await.map_err(failed)?;
+        let validated = {
+            let Call { policy, store, .. } = &mut call;
+            let settings = settings.to_string();
+            let validating = policy.balm_policy_plugin().call_validate_settings(&mut *store, &settings);
+            tokio::time::timeout(limits::LOAD_WALL, validating).await
+        };
+        let verdict = call.end(validated, limits::LOAD_WALL).map_err(failed)?;
+        verdict.map_err(|message| store::harmless(&message, limits::MESSAGE_BYTES))
+    }
+
+    /// Evaluate an input once, in an instance of its own.
+    pub async fn evaluate(&self, input: &Input) -> Round {
+        let mut call = match self.call(input.now.as_millis(), input.seed).await {
+            Ok(call) => call,
+            Err(failure) => return Round { outcome: Err(failure), fuel: 0, log: Vec::new(), log_dropped: 0 },
+        };
+        let evaluated = {
+            let Call { policy, store, .. } = &mut call;
+            let input = convert::input(input);
+            let evaluating = policy.balm_policy_plugin().call_evaluate(&mut *store, &input);
+            tokio::time::timeout(limits::WALL, evaluating).await
+        };
+        let outcome = call.end(evaluated, limits::WALL).and_then(|returned| match returned {
+            Ok(outcome) => convert::outcome(outcome).map_err(|message| Failure {
+                kind: FailureKind::Malformed,
+                message: store::harmless(&message, limits::MESSAGE_BYTES),
+            }),
+            Err(message) => {
+                Err(Failure { kind: FailureKind::Returned, message: store::harmless(&message, limits::MESSAGE_BYTES) })
+            }
+        });
+        let fuel = store::fuel_used(&call.store);
+        let log = std::mem::take(&mut call.store.data_mut().log);
+        Round { outcome, fuel, log: log.lines, log_dropped: log.dropped }
+    }
+
+    /// A fresh store and instance.
+    async fn call(&self, now_ms: u64, seed: u64) -> Result<Call<'_>, Failure> {
+        let turn = self.sandbox.turn().await;
+        let mut store = store::fresh(&self.sandbox, now_ms, seed);
+        match tokio::time::timeout(limits::WALL, self.pre.instantiate_async(&mut store)).await {
+            Ok(Ok(policy)) => Ok(Call { policy, store, _turn: turn }),
+            Ok(Err(error)) => Err(failure::of(&error, &store)),
+            Err(_) => Err(failure::timed_out(limits::WALL)),
+        }
+    }
+}
+
+/// A call under way. The store goes before the turn, so that a slot is free when its turn is.
+struct Call<'a> {
+    policy: Policy,
+    store: Store<Guest>,
+    _turn: Turn<'a>,
+}
+
+impl Call<'_> {
+    fn end<T>(
+        &self,
+        ended: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
+        wall: std::time::Duration,
+    ) -> Result<T, Failure> {
+        match ended {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(failure::of(&error, &self.store)),
+            Err(_) => Err(failure::timed_out(wall)),
+        }
+    }
+}
+
+/// What can be told from the first bytes.
+fn check_form(bytes: &[u8]) -> Result<(), LoadError> {
+    if bytes.len() > limits::COMPONENT_BYTES {
+        return Err(LoadError::TooLarge(bytes.len()));
+    }
+    // The preamble of the binary format: magic, version, layer (WebAssembly Component Model, Binary.md).
+    match bytes {
+        [] => Err(LoadError::NotAComponent("empty")),
+        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(LoadError::NotAComponent("a core module")),
+        [0, b'a', b's', b'm', ..] => Err(LoadError::NotAComponent("WebAssembly of an unknown version")),
+        [0x7f, b'E', b'L', b'F', ..] => Err(LoadError::NotAComponent("native code, perhaps a precompiled module")),
+        _ => Err(LoadError::NotAComponent("no WebAssembly")),
+    }
+}

@@ -1,0 +1,181 @@
+//! The engine, its settings, and the thread that makes time pass for guests.
+//!
+//! One constructor turns on fuel, epochs and the ticker together, so that none can be on without the others.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm, Strategy,
+    component::Linker,
+};
+
+use crate::{contract, limits, store::Guest, wasi};
+
+/// The version of wasmtime: fuel is comparable within one.
+pub const ENGINE_VERSION: &str = "wasmtime 48";
+
+/// Runs plugins. One per process: types of two engines must not be mixed.
+pub struct Sandbox {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<Guest>,
+    instances: Semaphore,
+    ticker: Ticker,
+}
+
+/// What is wrong with the host, not with a plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The engine cannot be set up on this machine.
+    #[error(
+        "the WebAssembly engine cannot be set up: {0}; it needs about 1 TiB of address space, so lift limits on virtual memory"
+    )]
+    Engine(String),
+    /// The thread cannot be started.
+    #[error("the sandbox's clock cannot be started: {0}")]
+    Ticker(std::io::Error),
+}
+
+/// The right to have one instance, for as long as it lives.
+pub(crate) struct Turn<'a> {
+    _permit: SemaphorePermit<'a>,
+    _ticking: Ticking<'a>,
+}
+
+impl Sandbox {
+    /// Set up the engine.
+    pub fn new() -> Result<Self, SandboxError> {
+        let wrong = |error: wasmtime::Error| SandboxError::Engine(format!("{error:#}"));
+        let engine = Engine::new(&config()).map_err(wrong)?;
+        let mut linker = Linker::new(&engine);
+        wasi::add_to_linker(&mut linker).map_err(wrong)?;
+        contract::Policy::add_to_linker::<_, wasmtime::component::HasSelf<Guest>>(&mut linker, |guest| guest)
+            .map_err(wrong)?;
+        let ticker = Ticker::start(&engine).map_err(SandboxError::Ticker)?;
+        Ok(Self { engine, linker, instances: Semaphore::new(limits::INSTANCES as usize), ticker })
+    }
+
+    /// Wait for the right to have an instance.
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        let permit = self.instances.acquire().await.expect("the semaphore is never closed");
+        Turn { _permit: permit, _ticking: self.ticker.ticking() }
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_regalloc_algorithm(RegallocAlgorithm::Backtracking)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        // Decisions replay: the same bits for every NaN on every machine.
+        .cranelift_nan_canonicalization(true)
+        .wasm_component_model(true)
+        // The asynchronous ABI is what most advisories about components are about, and no policy needs it.
+        .concurrency_support(false)
+        .max_wasm_stack(limits::WASM_STACK_BYTES)
+        .async_stack_size(limits::STACK_BYTES)
+        // Nothing of an earlier guest is on the stack of a later one.
+        .async_stack_zeroing(true)
+        .wasm_backtrace_max_frames(None)
+        .memory_init_cow(true);
+    no_features(&mut config);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    config
+}
+
+/// Off: everything that no toolchain of a policy needs.
+fn no_features(config: &mut Config) {
+    config
+        .wasm_relaxed_simd(false)
+        .wasm_tail_call(false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_custom_page_sizes(false)
+        .wasm_wide_arithmetic(false)
+        .wasm_extended_const(false);
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(limits::INSTANCES)
+        .total_core_instances(limits::INSTANCES * limits::CORE_INSTANCES_EACH)
+        .total_memories(limits::INSTANCES * limits::MEMORIES_EACH)
+        .total_tables(limits::INSTANCES * limits::TABLES_EACH)
+        .total_stacks(limits::INSTANCES)
+        .max_core_instances_per_component(limits::CORE_INSTANCES_EACH)
+        .max_memories_per_component(limits::MEMORIES_EACH)
+        .max_tables_per_component(limits::TABLES_EACH)
+        .max_memory_size(limits::MEMORY_BYTES)
+        .table_elements(limits::TABLE_ENTRIES)
+        .max_core_instance_size(limits::CORE_INSTANCE_BYTES)
+        .max_component_instance_size(limits::CORE_INSTANCE_BYTES)
+        .max_unused_warm_slots(limits::INSTANCES)
+        .linear_memory_keep_resident(limits::MEMORY_KEPT_BYTES)
+        .table_keep_resident(limits::TABLE_KEPT_BYTES)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// A thread that advances the engine's epoch while guests run, and sleeps while none does.
+struct Ticker {
+    shared: Arc<Shared>,
+    thread: thread::Thread,
+}
+
+struct Shared {
+    /// Guests that run now; [`ENDED`] when the sandbox is gone.
+    running: AtomicUsize,
+}
+
+const ENDED: usize = usize::MAX / 2;
+
+struct Ticking<'a>(&'a Ticker);
+
+impl Ticker {
+    fn start(engine: &Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { running: AtomicUsize::new(0) });
+        let (engine, theirs) = (engine.weak(), Arc::clone(&shared));
+        let handle = thread::Builder::new().name("balm-epoch".into()).spawn(move || {
+            loop {
+                match theirs.running.load(Ordering::Acquire) {
+                    0 => thread::park(),
+                    running if running >= ENDED => return,
+                    _ => {
+                        thread::sleep(limits::TICK);
+                        let Some(engine) = engine.upgrade() else { return };
+                        engine.increment_epoch();
+                    }
+                }
+            }
+        })?;
+        Ok(Self { shared, thread: handle.thread().clone() })
+    }
+
+    fn ticking(&self) -> Ticking<'_> {
+        if self.shared.running.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.thread.unpark();
+        }
+        Ticking(self)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.running.store(ENDED, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+impl Drop for Ticking<'_> {
+    fn drop(&mut self) {
+        self.0.shared.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}

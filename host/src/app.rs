@@ -1,0 +1,376 @@
+//! The composition root: builds everything, says in which order it starts, and ends it in order.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use balm_core::{
+    digest::Digest,
+    engine::{self as core_engine, Engine},
+    guard::Rules,
+    input::Input,
+    line::Chain,
+    name::PluginName,
+    record::{AccountChecked, HostStarted, HostStopped, LossAccepted, StopScope},
+    target::{AccountId, Region},
+};
+use balm_sandbox::{ENGINE_VERSION, Sandbox};
+use serde::Serialize;
+use tokio::{
+    net::TcpListener,
+    runtime::{Handle, Runtime},
+    sync::{mpsc, oneshot, watch},
+};
+
+use crate::{
+    act::Actor,
+    admin::{self, Admin},
+    audit::{self, Audit},
+    aws::{Aws, Identity},
+    clock::Clock,
+    config::Config,
+    data_dir::DataDir,
+    effects::Effects,
+    engine::{self, Inbox},
+    evaluate::Evaluator,
+    http::{self, alerts::Alerts},
+    journal::{self, Broken, Journal, Layout, Log},
+    kill_switch::KillSwitch,
+    look::Looker,
+    notify::Notifiers,
+    plugins::{Arrival, Plugins},
+    shutdown,
+    status::Status,
+};
+
+/// How long the first question for the accounts' identities may hold up saying that the host is ready.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often an account is asked again that did not answer, at first and at most; and one that did.
+const ASK_AGAIN_FIRST: Duration = Duration::from_secs(2);
+const ASK_AGAIN_MOST: Duration = Duration::from_secs(60);
+const ASK_AGAIN_WELL: Duration = Duration::from_secs(600);
+
+/// What is told of a host that is ready: one line of JSON on the standard output.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Ready {
+    alerts: String,
+    socket: String,
+    pid: u32,
+    rules: usize,
+    policies: usize,
+}
+
+/// The versions in force, as the records say.
+type InForce = BTreeMap<PluginName, Digest>;
+
+/// Run a host until it is told to end.
+pub(crate) fn serve(config: Config, accept_loss: bool) -> anyhow::Result<()> {
+    let data = DataDir::open(&config.data)?;
+    let guests = guest_runtime().context("the threads for plugins cannot be started")?;
+    let io = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("balm-io").build()?;
+    let guest_handle = guests.handle().clone();
+    let ended = io.block_on(run(&config, data.path(), guest_handle, accept_loss));
+    guests.shutdown_background();
+    io.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// Guests have threads of their own: a plugin that computes takes nothing from the listeners.
+fn guest_runtime() -> io::Result<Runtime> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    tokio::runtime::Builder::new_multi_thread().worker_threads(cores).thread_name("balm-guest").enable_time().build()
+}
+
+async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) -> anyhow::Result<()> {
+    // Before anything is written: a port that is in use is told at once.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}: is another program using the port?", config.listen))?;
+    let (ending, ended) = watch::channel(false);
+    let begun = begin(config, data, accept_loss, &ended)?;
+    let kill_switch = Arc::new(KillSwitch::new(data));
+    let sandbox = Arc::new(Sandbox::new()?);
+    let plugins = Arc::new(Plugins::new(sandbox, data).context("the plugins' directory in the data directory")?);
+    let (inbox, waiting) = engine::inbox();
+    let aws = Arc::new(Aws::new(&config.accounts, config.call_timeout).await);
+    let looker = Arc::new(Looker::new(Arc::clone(&aws)));
+    let (loaded, is_loaded) = watch::channel(false);
+    let evaluator = Evaluator {
+        log: Arc::clone(&begun.log),
+        plugins: Arc::clone(&plugins),
+        looker: Arc::clone(&looker),
+        io: Handle::current(),
+        loaded: is_loaded,
+    };
+    let host = begun.parts.engine.state().host.clone();
+    let state = begun.parts.engine.state();
+    let in_force: InForce = state.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.digest)).collect();
+    let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
+    let (calls, mut calls_ended) = mpsc::channel(1);
+    let effects = Effects {
+        inbox: inbox.clone(),
+        evaluator: Arc::new(evaluator),
+        looker,
+        actor: Arc::new(Actor::new(Arc::clone(&aws), Arc::clone(&kill_switch))),
+        notifiers: Arc::new(Notifiers::new(Arc::clone(&begun.log), host, &config.notifiers)?),
+        guests,
+        io: Handle::current(),
+        calls,
+    };
+    let status = Arc::clone(&begun.parts.status);
+    let mut engine = Watched::over(begun.parts.run(waiting, move |effect| effects.start(effect))?)?;
+
+    let alerts = Arc::new(Alerts::new(config.sources.clone(), inbox.clone(), config.body_bytes));
+    let address = listener.local_addr()?;
+    let serving = tokio::spawn(http::serve(listener, http::alerts::router(alerts), ended.clone()));
+    let socket = admin::bind(data).context("the socket in the data directory")?;
+    let admin = Admin {
+        inbox: inbox.clone(),
+        log: begun.log,
+        audit: begun.audit,
+        status,
+        kill_switch: Arc::clone(&kill_switch),
+    };
+    tokio::spawn(admin::serve(socket, Arc::new(admin), ended.clone()));
+
+    let starting = async {
+        keep_stopped(&inbox, &kill_switch, stop_is_recorded).await;
+        load_plugins(config, &plugins, &in_force, &inbox).await;
+        loaded.send_replace(true);
+        let _ = tokio::time::timeout(READY_WITHIN, watch_accounts(aws, inbox.clone())).await;
+        say_ready(config, data, &address.to_string());
+    };
+    let signal = async {
+        starting.await;
+        shutdown::signal().await
+    };
+    let why = tokio::select! {
+        why = signal => why,
+        why = shutdown::signal() => why,
+        broken = engine.ended() => return Err(broken),
+    };
+    tracing::info!(why, "the host ends");
+    let ending = async {
+        ending.send_replace(true);
+        let _ = serving.await;
+        inbox.quiet();
+        // Calls under way come to their end, so that fewer are unknown at the next start.
+        let _ = tokio::time::timeout(config.call_timeout, calls_ended.recv()).await;
+        let _ = inbox.ask(Input::Stopped(HostStopped { why: why.into() })).await;
+        inbox.end();
+        engine.joined().await?;
+        begun.audit_thread.join().ok();
+        Ok(())
+    };
+    tokio::select! {
+        ended = ending => ended,
+        _ = shutdown::signal() => bail!("told twice to end"),
+    }
+}
+
+/// What stands before the loop runs.
+struct Begun {
+    parts: engine::Loop,
+    log: Arc<Log>,
+    audit: Audit,
+    audit_thread: std::thread::JoinHandle<()>,
+}
+
+/// The engine and its journal before the loop has them.
+struct Opening {
+    engine: Engine,
+    journal: Journal,
+    clock: Clock,
+}
+
+impl Opening {
+    fn write(&mut self, input: Input) -> Result<(), Broken> {
+        let taken = self.engine.take(input, self.clock.tick().at);
+        self.journal.append(&taken.records)?;
+        self.journal.commit()
+    }
+
+    fn write_genesis(&mut self) -> anyhow::Result<()> {
+        let genesis = core_engine::genesis(host_id()?, env!("CARGO_PKG_VERSION"), self.clock.tick().at);
+        self.journal.append(std::slice::from_ref(&genesis))?;
+        self.journal.commit()?;
+        self.engine.replay(&genesis);
+        Ok(())
+    }
+}
+
+/// Open the journal, recover the state, and write down that the host runs.
+fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receiver<bool>) -> anyhow::Result<Begun> {
+    let layout = Layout { segment_bytes: config.segment_bytes, reserve_bytes: config.reserve_bytes };
+    let mut engine = Engine::new();
+    let journal::Opened { journal, log, chain, cut } = journal::open(data, layout, |record| engine.replay(&record))?;
+    if let Err(mistakes) = engine.recovered() {
+        tracing::error!(mistakes, "the recorded rules no longer load: nothing is permitted until new ones are");
+    }
+    let opened = audit::open(data, &log, accept_loss)?;
+    let clock = Clock::starting(engine.state().now);
+    let mut opening = Opening { engine, journal, clock };
+    if chain == Chain::START {
+        opening.write_genesis()?;
+    }
+    for cut in cut {
+        opening.write(Input::TailCut(cut.clone()))?;
+        journal::cut_is_recorded(data, &cut)?;
+    }
+    if let Some(known) = opened.lost {
+        opening.write(Input::LossAccepted(LossAccepted { known, by: "the audit database".into() }))?;
+    }
+    if let Some(why) = &opened.rebuilt {
+        tracing::warn!(why, "the audit database is built again from the journal");
+    }
+    let started = HostStarted { version: env!("CARGO_PKG_VERSION").into(), engine: ENGINE_VERSION.into() };
+    opening.write(Input::Started(started))?;
+    opening.write(Input::Configured(Box::new(config.core.clone())))?;
+    let (audit, audit_thread) = opened.start(Arc::clone(&log), Handle::current(), ended.clone())?;
+    let Opening { engine, journal, clock } = opening;
+    let parts = engine::Loop { engine, journal, clock, status: Arc::new(Status::default()) };
+    Ok(Begun { parts, log, audit, audit_thread })
+}
+
+/// Who this host is, for ever.
+fn host_id() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).context("the machine has no randomness")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A stop that was engaged while no record could be written is written down now.
+async fn keep_stopped(inbox: &Inbox, kill_switch: &KillSwitch, recorded: bool) {
+    if let Some(by) = kill_switch.written_by().filter(|_| !recorded) {
+        let _ = inbox.ask(Input::Stop(StopScope::Everything, by)).await;
+    }
+}
+
+/// Bring the versions in force into memory, and take in what lies in the directory.
+async fn load_plugins(config: &Config, plugins: &Plugins, in_force: &InForce, inbox: &Inbox) {
+    for (name, digest) in in_force {
+        if let Err(why) = plugins.restore(name, *digest).await {
+            tracing::error!(plugin = %name, why, "the version in force could not be loaded");
+        }
+    }
+    let files = Plugins::files(&config.plugins).unwrap_or_default();
+    if files.is_empty() && !in_force.is_empty() {
+        let dir = config.plugins.display();
+        tracing::warn!(%dir, "the plugin directory is empty: the versions in force stay as they are");
+    }
+    for (name, path) in files {
+        let policies: Vec<_> = config.core.policies.iter().filter(|(_, policy)| policy.plugin == name).collect();
+        match plugins.arrive(&name, &path, &policies).await {
+            Arrival::Good(activated) if in_force.get(&name) == Some(&activated.digest) => {}
+            Arrival::Good(activated) => {
+                tracing::info!(plugin = %name, digest = activated.digest.short(), "a plugin is in force");
+                let _ = inbox.ask(Input::PluginActivated(activated)).await;
+            }
+            Arrival::Bad(refused) => {
+                tracing::error!(plugin = %name, why = refused.why, "a plugin was refused");
+                let _ = inbox.ask(Input::PluginRefused(refused)).await;
+            }
+        }
+    }
+}
+
+/// Ask whose the accounts are, and go on asking. Returns once each has been asked and its answer is recorded.
+async fn watch_accounts(aws: Arc<Aws>, inbox: Inbox) {
+    let places: Vec<_> = aws.places().cloned().collect();
+    let mut first = Vec::new();
+    for (account, region) in places {
+        let (asked, was_asked) = oneshot::channel();
+        first.push(was_asked);
+        tokio::spawn(watch_account(Arc::clone(&aws), inbox.clone(), account, region, asked));
+    }
+    for asked in first {
+        let _ = asked.await;
+    }
+}
+
+async fn watch_account(aws: Arc<Aws>, inbox: Inbox, account: AccountId, region: Region, asked: oneshot::Sender<()>) {
+    let (mut asked, mut last, mut pause) = (Some(asked), None, ASK_AGAIN_FIRST);
+    loop {
+        let identity = aws.identity(account, &region).await;
+        let (checked, again) = match &identity {
+            Identity::Right(who) => (Some(Ok(who.clone())), ASK_AGAIN_WELL),
+            Identity::Wrong(why) => (Some(Err(why.clone())), ASK_AGAIN_MOST),
+            // Once it was right, not being able to ask takes nothing away: calls fail by themselves.
+            Identity::Unknown(_) if matches!(last, Some(Identity::Right(_))) => (None, pause),
+            Identity::Unknown(why) => (Some(Err(why.clone())), pause),
+        };
+        if let Some(identity_now) = checked.filter(|_| last.as_ref() != Some(&identity)) {
+            let checked = AccountChecked { account, region: region.clone(), identity: identity_now };
+            let _ = inbox.ask(Input::AccountChecked(checked)).await;
+            last = Some(identity.clone());
+        }
+        if let Some(asked) = asked.take() {
+            let _ = asked.send(());
+        }
+        pause =
+            if matches!(identity, Identity::Unknown(_)) { (pause * 2).min(ASK_AGAIN_MOST) } else { ASK_AGAIN_FIRST };
+        tokio::time::sleep(again).await;
+    }
+}
+
+fn say_ready(config: &Config, data: &Path, address: &str) {
+    let rules = Rules::compile(&config.core.guardrails.rules).map_or(0, |rules| rules.count());
+    let ready = Ready {
+        alerts: format!("http://{address}/v1/alerts/"),
+        socket: data.join(admin::SOCKET).display().to_string(),
+        pid: std::process::id(),
+        rules,
+        policies: config.core.policies.len(),
+    };
+    // The one line on the standard output; whoever started us may have closed it.
+    let line = serde_json::to_string(&ready).expect("it serialises");
+    let _ = writeln!(io::stdout(), "{line}");
+    if rules == 0 {
+        tracing::warn!("0 rules: nothing can act");
+    }
+}
+
+/// The engine's thread, watched: when it ends by itself, the process must.
+struct Watched {
+    ended: Option<oneshot::Receiver<std::thread::Result<Result<(), Broken>>>>,
+}
+
+impl Watched {
+    fn over(thread: std::thread::JoinHandle<Result<(), Broken>>) -> io::Result<Self> {
+        let (tell, ended) = oneshot::channel();
+        std::thread::Builder::new().name("balm-watch".into()).spawn(move || {
+            let _ = tell.send(thread.join());
+        })?;
+        Ok(Self { ended: Some(ended) })
+    }
+
+    /// Why it ended by itself.
+    async fn ended(&mut self) -> anyhow::Error {
+        let Some(ended) = self.ended.as_mut() else { return std::future::pending().await };
+        match ended.await {
+            Ok(Ok(Err(broken))) => broken.into(),
+            Ok(Ok(Ok(()))) => anyhow::anyhow!("the engine ended by itself"),
+            Ok(Err(_)) | Err(_) => {
+                anyhow::anyhow!("the engine failed; its log has the place. Start again: nothing recorded is lost")
+            }
+        }
+    }
+
+    /// Wait for its end in order.
+    async fn joined(mut self) -> anyhow::Result<()> {
+        match self.ended.take() {
+            Some(ended) => match ended.await {
+                Ok(Ok(ended)) => Ok(ended?),
+                Ok(Err(_)) | Err(_) => bail!("the engine failed while it ended"),
+            },
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! The audit database: every record of the journal, kept in sled where it can be asked for.
+//!
+//! It is a projection: one thread copies the journal's lines into it, and what it holds is compared with the chain before
+//! it is believed. Losing it loses nothing; it is built again. It is the only file that says sled, and it refuses to know
+//! what records lead to.
+//!
+//! sled 0.34 does not sync what it flushes, loses data silently when its files are damaged, and writes values of more than
+//! about 8 KiB without any sync. So lines are packed into values of at most 4 KiB, its file is synced through a descriptor
+//! of our own, a child process opens it first after a start, and its head must agree with the chain.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, atomic::AtomicU64, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use balm_core::{
+    digest::Digest,
+    line::{self, Chain, Glance},
+    name::{EpisodeId, Seq},
+};
+use sled::{Batch, Db, Tree};
+use tokio::{runtime::Handle, sync::watch};
+
+use crate::journal::{Log, LogError, Position};
+
+/// Bytes of a value. See above.
+const VALUE_BYTES: usize = 4 << 10;
+
+/// Bytes of the journal that are copied at once.
+const COPY_BYTES: usize = 1 << 20;
+
+/// How long what was copied may stay unsynced while there is more to copy.
+const SYNC_EVERY: Duration = Duration::from_millis(250);
+
+/// Bytes of sled's cache: an idle host stays small.
+const CACHE_BYTES: u64 = 32 << 20;
+
+/// How long the child may take to open the database.
+const PROBE: Duration = Duration::from_secs(30);
+
+const HEAD: &[u8] = b"head";
+
+/// The audit database, for readers.
+#[derive(Clone)]
+pub(crate) struct Audit {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    records: Tree,
+    episodes: Tree,
+    /// The last record that is in it.
+    head: AtomicU64,
+}
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuditError {
+    /// sled says so.
+    #[error("the audit database failed: {0}")]
+    Sled(#[from] sled::Error),
+    /// Its files cannot be handled.
+    #[error("the audit database cannot be {what}: {source}")]
+    Io {
+        /// What was to be done.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// It knows more than the journal does.
+    #[error(
+        "the audit database holds record {known}, and the journal ends with {journal}: acknowledged records are \
+        missing from the journal. Restore it from a backup, or start once with --accept-loss to go on without them"
+    )]
+    JournalBehind {
+        /// The database's last record.
+        known: Seq,
+        /// The journal's.
+        journal: Seq,
+    },
+    /// What is in it is not what was put in.
+    #[error("record {0} in the audit database is damaged; it is built again from the journal at the next start")]
+    Damaged(Seq),
+}
+
+/// A database that was found good, and how far it is.
+pub(crate) struct Opened {
+    audit: Audit,
+    db: Db,
+    sync: File,
+    from: Position,
+    /// Why it had to be built again, if it had.
+    pub(crate) rebuilt: Option<String>,
+    /// The last record that it had and the journal does not, if a person accepted that.
+    pub(crate) lost: Option<Seq>,
+}
+
+/// Open the database below a data directory, or build it again if it is not what the journal says.
+///
+/// `accept_loss` goes on with a journal that ends before the database does.
+pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, AuditError> {
+    let dir = data.join("audit");
+    let (rebuilt, lost) = match usable(&dir, log) {
+        Ok(()) => (None, None),
+        Err(Unusable::Behind { known }) if !accept_loss => {
+            return Err(AuditError::JournalBehind { known, journal: log.durable().seq });
+        }
+        Err(Unusable::Behind { known }) => {
+            (Some(format!("it held record {known}, which the journal has lost")), Some(known))
+        }
+        Err(Unusable::Bad(why)) => (Some(why), None),
+    };
+    if rebuilt.is_some() {
+        put_aside(&dir)?;
+    }
+    let db = sled(&dir)?;
+    let (records, episodes) = (db.open_tree("records")?, db.open_tree("episodes")?);
+    let head = head(&db)?.map_or(Seq::ZERO, |chain| chain.seq);
+    forget_after(&records, head)?;
+    let sync = File::open(dir.join("db")).map_err(|source| AuditError::Io { what: "opened", source })?;
+    let from = log.position(head.next())?;
+    let shared = Arc::new(Shared { records, episodes, head: AtomicU64::new(head.0) });
+    Ok(Opened { audit: Audit { shared }, db, sync, from, rebuilt, lost })
+}
+
+enum Unusable {
+    Behind { known: Seq },
+    Bad(String),
+}
+
+/// Whether there is nothing yet, or what there is agrees with the chain.
+fn usable(dir: &Path, log: &Log) -> Result<(), Unusable> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let known = probe(dir).map_err(Unusable::Bad)?;
+    let Some(known) = known else { return Ok(()) };
+    if known.seq > log.durable().seq {
+        return Err(Unusable::Behind { known: known.seq });
+    }
+    let position = log.position(known.seq).map_err(|error| Unusable::Bad(error.to_string()))?;
+    let (lines, _) = log.lines(position, 1).map_err(|error| Unusable::Bad(error.to_string()))?;
+    match lines.split(|c| *c == b'\n').next().and_then(line::split) {
+        Some((hash, _)) if hash == known.hash => Ok(()),
+        _ => Err(Unusable::Bad(format!("its last record, {}, is not the journal's", known.seq))),
+    }
+}
+
+/// Let a child process open the database: sled may panic, hang or abort on damaged files.
+fn probe(dir: &Path) -> Result<Option<Chain>, String> {
+    let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
+    let mut child = Command::new(program)
+        .arg("probe-audit")
+        .arg(dir)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .env_clear()
+        .spawn()
+        .map_err(|error| format!("it cannot be probed: {error}"))?;
+    let since = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(_)) => break,
+            Ok(None) if since.elapsed() < PROBE => thread::sleep(Duration::from_millis(2)),
+            Ok(None) | Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err("it could not be opened in time".into());
+            }
+        }
+    }
+    let output = child.wait_with_output().map_err(|error| format!("it cannot be probed: {error}"))?;
+    if !output.status.success() {
+        return Err("it cannot be opened".into());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.trim() {
+        "" => Ok(None),
+        text => parse_chain(text).map(Some).ok_or_else(|| "its head cannot be read".into()),
+    }
+}
+
+/// What the child process does: open, read the head, print it.
+pub(crate) fn print_head(dir: &Path) -> Result<(), AuditError> {
+    let db = sled(dir)?;
+    let head = head(&db)?;
+    // Everything that a reader would walk over: damage shows here and not there.
+    for tree in [db.open_tree("records")?, db.open_tree("episodes")?] {
+        tree.last()?;
+        tree.first()?;
+    }
+    if let Some(Chain { seq, hash }) = head {
+        println!("{seq} {hash}");
+    }
+    Ok(())
+}
+
+fn sled(dir: &Path) -> Result<Db, AuditError> {
+    // We flush; sled's own flusher would only get in between.
+    Ok(sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None).open()?)
+}
+
+fn head(db: &Db) -> Result<Option<Chain>, AuditError> {
+    let head = db.get(HEAD)?;
+    Ok(head.and_then(|head| parse_chain(&String::from_utf8_lossy(&head))))
+}
+
+fn parse_chain(text: &str) -> Option<Chain> {
+    let (seq, hash) = text.split_once(' ')?;
+    Some(Chain { seq: Seq(seq.parse().ok()?), hash: Digest::from_hex(hash.as_bytes())? })
+}
+
+fn put_aside(dir: &Path) -> Result<(), AuditError> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let aside = (1..).map(|n| dir.with_extension(format!("damaged-{n}"))).find(|aside| !aside.exists());
+    let aside: PathBuf = aside.expect("there are endlessly many names");
+    fs::rename(dir, &aside).map_err(|source| AuditError::Io { what: "put aside", source })
+}
+
+/// Records behind the head were copied when the process ended and will be copied again, perhaps packed otherwise.
+fn forget_after(records: &Tree, head: Seq) -> Result<(), AuditError> {
+    for entry in records.range(key(head.next(), 0)..) {
+        records.remove(entry?.0)?;
+    }
+    // The value that holds the head may hold records behind it as well.
+    if let Some((start, lines)) = packed(records, head)? {
+        let kept: Vec<u8> = lines
+            .split_inclusive(|c| *c == b'\n')
+            .take(usize::try_from(head.0 - start.0 + 1).unwrap_or(usize::MAX))
+            .flatten()
+            .copied()
+            .collect();
+        if kept.len() < lines.len() {
+            records.insert(key(start, 0), kept)?;
+        }
+    }
+    Ok(())
+}
+
+/// Records are packed under the number of the first in the value; a line larger than a value goes on in the next parts.
+fn key(seq: Seq, part: u16) -> [u8; 10] {
+    let mut key = [0; 10];
+    key[..8].copy_from_slice(&seq.0.to_be_bytes());
+    key[8..].copy_from_slice(&part.to_be_bytes());
+    key
+}
+
+fn seq_of(key: &[u8]) -> Option<Seq> {
+    Some(Seq(u64::from_be_bytes(key.get(..8)?.try_into().ok()?)))
+}
+
+/// The lines that are packed together with a record, and the number of the first.
+fn packed(records: &Tree, seq: Seq) -> Result<Option<(Seq, Vec<u8>)>, AuditError> {
+    let Some((last_part, _)) = records.get_lt(key(seq.next(), 0))? else { return Ok(None) };
+    let Some(start) = seq_of(&last_part) else { return Ok(None) };
+    let mut lines = Vec::new();
+    for entry in records.range(key(start, 0)..key(start.next(), 0)) {
+        lines.extend_from_slice(&entry?.1);
+    }
+    Ok(Some((start, lines)))
+}
+
+impl Opened {
+    /// Begin to copy, and hand out the reading end. When `ending` says so, the thread copies what is left and ends.
+    pub(crate) fn start(
+        self,
+        log: Arc<Log>,
+        runtime: Handle,
+        ending: watch::Receiver<bool>,
+    ) -> std::io::Result<(Audit, thread::JoinHandle<()>)> {
+        let audit = self.audit.clone();
+        let handle = thread::Builder::new().name("balm-audit".into()).spawn(move || {
+            if let Err(error) = self.copy(&log, &runtime, ending) {
+                tracing::error!(%error, "the audit database stands still; it catches up at the next start");
+            }
+        })?;
+        Ok((audit, handle))
+    }
+
+    fn copy(self, log: &Log, runtime: &Handle, mut ending: watch::Receiver<bool>) -> Result<(), AuditError> {
+        let (mut from, mut follow, mut synced) = (self.from, log.follow(), Instant::now());
+        let mut packer = Packer::default();
+        loop {
+            follow.borrow_and_update();
+            let (lines, next) = log.lines(from, COPY_BYTES)?;
+            if lines.is_empty() {
+                self.sync(&packer)?;
+                if *ending.borrow() {
+                    return Ok(());
+                }
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = follow.changed() => {}
+                        _ = ending.changed() => {}
+                    }
+                });
+                continue;
+            }
+            from = next;
+            packer.pack(&lines)?;
+            self.audit.shared.records.apply_batch(std::mem::take(&mut packer.records))?;
+            self.audit.shared.episodes.apply_batch(std::mem::take(&mut packer.episodes))?;
+            if let Some(head) = packer.head {
+                self.db.insert(HEAD, format!("{} {}", head.seq, head.hash).as_bytes())?;
+                self.audit.shared.head.store(head.seq.0, Ordering::Release);
+            }
+            if synced.elapsed() > SYNC_EVERY {
+                self.sync(&packer)?;
+                synced = Instant::now();
+            }
+        }
+    }
+
+    fn sync(&self, packer: &Packer) -> Result<(), AuditError> {
+        if packer.head.is_some() {
+            self.db.flush()?;
+            self.sync.sync_all().map_err(|source| AuditError::Io { what: "synced", source })?;
+        }
+        Ok(())
+    }
+}
+
+/// Packs lines into values.
+#[derive(Default)]
+struct Packer {
+    records: Batch,
+    episodes: Batch,
+    head: Option<Chain>,
+    /// The episode that the batch that goes on is already found by.
+    indexed: Option<EpisodeId>,
+}
+
+impl Packer {
+    fn pack(&mut self, lines: &[u8]) -> Result<(), AuditError> {
+        let (mut start, mut value) = (None, Vec::with_capacity(VALUE_BYTES));
+        for text in lines.split_inclusive(|c| *c == b'\n') {
+            let damaged = || AuditError::Damaged(self.head.map_or(Seq::ZERO, |head| head.seq).next());
+            let (hash, json) = line::split(text.strip_suffix(b"\n").unwrap_or(text)).ok_or_else(damaged)?;
+            let glance = line::glance(json).ok_or_else(damaged)?;
+            self.head = Some(Chain { seq: glance.seq, hash });
+            self.index(glance);
+            if value.len() + text.len() > VALUE_BYTES {
+                self.put(start.take(), &mut value);
+            }
+            start.get_or_insert(glance.seq);
+            value.extend_from_slice(text);
+        }
+        self.put(start, &mut value);
+        Ok(())
+    }
+
+    fn put(&mut self, start: Option<Seq>, value: &mut Vec<u8>) {
+        if let Some(start) = start {
+            for (part, bytes) in (0..).zip(value.chunks(VALUE_BYTES)) {
+                self.records.insert(&key(start, part), bytes);
+            }
+        }
+        value.clear();
+    }
+
+    /// An episode is found by its batches: within one, the first of its records leads to the others.
+    fn index(&mut self, Glance { seq, more, episode }: Glance) {
+        if let Some(episode) = episode.filter(|episode| self.indexed != Some(*episode)) {
+            self.episodes.insert(&episode_key(episode, seq), &[]);
+        }
+        self.indexed = if more { episode.or(self.indexed) } else { None };
+    }
+}
+
+fn episode_key(episode: EpisodeId, seq: Seq) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&episode.0.0.to_be_bytes());
+    key[8..].copy_from_slice(&seq.0.to_be_bytes());
+    key
+}
+
+impl Audit {
+    /// The last record that can be asked for. Answers may be older than the journal by what is not copied yet.
+    pub(crate) fn head(&self) -> Seq {
+        Seq(self.shared.head.load(Ordering::Acquire))
+    }
+
+    /// The lines of so many records from one on, without their newlines.
+    pub(crate) fn lines(&self, from: Seq, most: usize) -> Result<Vec<Vec<u8>>, AuditError> {
+        let head = self.head();
+        let (mut lines, mut next) = (Vec::new(), from.max(Seq::ZERO.next()));
+        while lines.len() < most && next <= head {
+            let Some((start, value)) = packed(&self.shared.records, next)? else {
+                return Err(AuditError::Damaged(next));
+            };
+            let skipped = usize::try_from(next.0 - start.0).unwrap_or(usize::MAX);
+            let before = lines.len();
+            let more = value.split(|c| *c == b'\n').filter(|line| !line.is_empty()).skip(skipped);
+            lines.extend(more.take(most - before).map(<[u8]>::to_vec));
+            if lines.len() == before {
+                return Err(AuditError::Damaged(next));
+            }
+            next = Seq(next.0 + (lines.len() - before) as u64);
+        }
+        lines.truncate(usize::try_from((head.0 + 1).saturating_sub(from.0)).unwrap_or(usize::MAX));
+        Ok(lines)
+    }
+
+    /// The lines of all records of an episode, at most so many, oldest first.
+    pub(crate) fn episode(&self, episode: EpisodeId, most: usize) -> Result<Vec<Vec<u8>>, AuditError> {
+        let mut lines = self.lines(episode.0, 1)?;
+        for entry in self.shared.episodes.range(episode_key(episode, Seq::ZERO)..=episode_key(episode, Seq(u64::MAX))) {
+            let (key, _) = entry?;
+            let seq = key.get(8..).and_then(seq_of).ok_or(AuditError::Damaged(episode.0))?;
+            self.batch(episode, seq, &mut lines)?;
+            if lines.len() >= most {
+                break;
+            }
+        }
+        lines.truncate(most);
+        Ok(lines)
+    }
+
+    /// The lines of an episode in a batch, from one of them on.
+    fn batch(&self, episode: EpisodeId, mut seq: Seq, lines: &mut Vec<Vec<u8>>) -> Result<(), AuditError> {
+        loop {
+            let Some(line) = self.lines(seq, 1)?.pop() else { return Ok(()) };
+            let glance = line::split(&line).and_then(|(_, json)| line::glance(json));
+            let glance = glance.ok_or(AuditError::Damaged(seq))?;
+            // A batch with alerts of many episodes is entered once for each.
+            if glance.episode == Some(episode) {
+                lines.push(line);
+            } else if glance.episode.is_some() {
+                return Ok(());
+            }
+            if !glance.more {
+                return Ok(());
+            }
+            seq = seq.next();
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `balm check`: everything that is wrong, before a host runs with it.
+
+use std::{path::Path, process::ExitCode, sync::Arc};
+
+use balm_core::guard::Rules;
+use balm_sandbox::{Plugin, Sandbox};
+
+use crate::{config, plugins::Plugins};
+
+pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
+    let config = config::load(path)?;
+    let rules = Rules::compile(&config.core.guardrails.rules).map_or(0, |rules| rules.count());
+    let sandbox = Arc::new(Sandbox::new()?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut wrong = 0;
+    let files = Plugins::files(&config.plugins)?;
+    for (name, file) in &files {
+        let bytes = std::fs::read(file)?;
+        match runtime.block_on(Plugin::load(&sandbox, name.clone(), &bytes)) {
+            Ok(plugin) => {
+                println!(
+                    "plugin {name}: {} ({} bytes, {})",
+                    plugin.manifest().summary,
+                    bytes.len(),
+                    plugin.digest().short()
+                );
+                for (policy, configured) in config.core.policies.iter().filter(|(_, policy)| policy.plugin == *name) {
+                    if let Err(why) = runtime.block_on(plugin.validate_settings(&configured.settings)) {
+                        println!("  policy {policy}: the plugin does not accept its settings: {why}");
+                        wrong += 1;
+                    }
+                }
+            }
+            Err(error) => {
+                println!("plugin {name}: {}: {error}", file.display());
+                wrong += 1;
+            }
+        }
+    }
+    for (policy, configured) in &config.core.policies {
+        if files.contains_key(&configured.plugin) {
+            println!("policy {policy}: {} with plugin {}", configured.mode, configured.plugin);
+        } else {
+            println!("policy {policy}: there is no plugin {}.wasm in {}", configured.plugin, config.plugins.display());
+            wrong += 1;
+        }
+    }
+    let (limits, bounds) = (config.core.guardrails.limits.len(), config.core.guardrails.bounds.len());
+    println!("guardrails: {rules} rules, {limits} limits, {bounds} bounds");
+    for (list, what) in [(rules, "rules"), (limits, "limits"), (bounds, "bounds")] {
+        if list == 0 {
+            println!("  0 {what}: nothing can act");
+        }
+    }
+    println!("{}", if wrong == 0 { "nothing is wrong" } else { "see above for what is wrong" });
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

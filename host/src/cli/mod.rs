@@ -1,0 +1,196 @@
+//! The command line: what can be asked, and who answers.
+
+mod audit;
+mod check;
+mod client;
+mod show;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use balm_core::record::{Person, StopScope};
+use clap::{Args, Parser, Subcommand};
+
+use self::client::Client;
+use crate::{admin, app, config, kill_switch, telemetry};
+
+/// Runs remediation policies: alerts in, sandboxed plugins decide, guardrails check, AWS is changed, everything is
+/// recorded.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the host's files are.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// The configuration.
+    #[arg(long, short, default_value = "balm.toml", env = "BALM_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// The data directory, if it is not to be looked up in the configuration.
+    #[arg(long, env = "BALM_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a host. Prints one line of JSON with its addresses once it is ready.
+    Serve {
+        /// The configuration.
+        #[arg(long, short, default_value = "balm.toml", env = "BALM_CONFIG", value_name = "FILE")]
+        config: PathBuf,
+        /// How the log on the standard error looks.
+        #[arg(long, value_enum, default_value = "text")]
+        log_format: telemetry::Format,
+        /// Go on although acknowledged records are missing from the journal. That they are is recorded.
+        #[arg(long)]
+        accept_loss: bool,
+    },
+    /// Say everything that is wrong with a configuration, its guardrails and its plugins.
+    Check {
+        /// The configuration.
+        #[arg(long, short, default_value = "balm.toml", env = "BALM_CONFIG", value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Say how the running host is, as JSON.
+    Status {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Halt everything, or one policy or target. Works at once, without network, also on a host that does not run.
+    Stop {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        scope: Scope,
+        /// Why, for the record.
+        #[arg(long, default_value = "no reason given")]
+        why: String,
+    },
+    /// End stops: the one with a number, or all that halt exactly what is named.
+    Resume {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        scope: Scope,
+        /// A stop by its number, as `balm status` shows it.
+        #[arg(long, conflicts_with_all = ["policy", "target"], value_name = "NUMBER")]
+        stop: Option<u64>,
+        /// Why, for the record.
+        #[arg(long, default_value = "no reason given")]
+        why: String,
+    },
+    /// Accept the time after the clock was set ahead: limits count by it again.
+    AcceptClock {
+        #[command(flatten)]
+        place: Place,
+        /// Why, for the record.
+        #[arg(long, default_value = "no reason given")]
+        why: String,
+    },
+    /// Read the audit: what happened, and why.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Open an audit database and print its head: the host does this in a child process before it opens it itself.
+    #[command(hide = true)]
+    ProbeAudit {
+        /// The database's directory.
+        dir: PathBuf,
+    },
+}
+
+/// What a stop halts.
+#[derive(Clone, Debug, Args)]
+struct Scope {
+    /// Only this policy.
+    #[arg(long, conflicts_with = "target")]
+    policy: Option<String>,
+    /// Only this target.
+    #[arg(long, value_name = "ARN")]
+    target: Option<String>,
+}
+
+impl Scope {
+    fn read(&self) -> anyhow::Result<StopScope> {
+        Ok(match (&self.policy, &self.target) {
+            (Some(policy), _) => StopScope::Policy(policy.parse()?),
+            (None, Some(target)) => StopScope::Target(target.parse()?),
+            (None, None) => StopScope::Everything,
+        })
+    }
+}
+
+impl Place {
+    /// The data directory, as named or as configured.
+    fn data(&self) -> anyhow::Result<PathBuf> {
+        match &self.data {
+            Some(data) => Ok(data.clone()),
+            None => config::data_dir(&self.config).with_context(|| {
+                format!("the data directory is not known: name it with --data, or the configuration with --config")
+            }),
+        }
+    }
+
+    fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(&self.data()?))
+    }
+}
+
+/// Do what was asked.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve { config, log_format, accept_loss } => {
+            telemetry::start(log_format);
+            app::serve(config::load(&config)?, accept_loss)?;
+        }
+        Command::Check { config } => return check::run(&config),
+        Command::Status { place } => print(&place.client()?.get("/status")?),
+        Command::Stop { place, scope, why } => stop(&place.data()?, scope.read()?, why)?,
+        Command::Resume { place, scope, stop, why } => {
+            let stop = stop.map(balm_core::name::Seq);
+            let scope = if stop.is_some() { None } else { Some(scope.read()?) };
+            let request = admin::ResumeRequest { stop, scope, why };
+            say_done(&place.client()?.post("/resume", &request)?)?;
+        }
+        Command::AcceptClock { place, why } => {
+            say_done(&place.client()?.post("/clock/accept", &admin::Why { why })?)?;
+        }
+        Command::Audit(command) => return audit::run(command),
+        Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A host that does not run is stopped by the file that it finds when it starts.
+fn stop(data: &Path, scope: StopScope, why: String) -> anyhow::Result<()> {
+    let client = Client::new(data);
+    let everything = scope == StopScope::Everything;
+    match client.post("/stop", &admin::StopRequest { scope, why: why.clone() }) {
+        Ok(answer) => say_done(&answer),
+        Err(client::Error::NotRunning(_)) if everything => {
+            let by = Person { who: "a user of this machine".into(), why };
+            kill_switch::write_offline(data, &by).with_context(|| format!("cannot write into {}", data.display()))?;
+            println!("no host runs here; the next one starts with everything stopped");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn say_done(answer: &[u8]) -> anyhow::Result<()> {
+    let done: admin::Done = serde_json::from_slice(answer).context("the host's answer cannot be read")?;
+    println!("{}", done.done);
+    Ok(())
+}
+
+/// Bytes as they are; whoever reads may have gone.
+fn print(bytes: &[u8]) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.write_all(b"\n"));
+}

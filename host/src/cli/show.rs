@@ -1,0 +1,186 @@
+//! Records in words, for people who ask what happened and why.
+
+use std::fmt::Write as _;
+
+use balm_core::{
+    evaluation::{Capsule, Conclusion},
+    look::Reading,
+    record::{AlertReceived, AttemptStarted, CallResult, Checked, Fact, IntentJudged, Reception, Record, TargetLooked},
+};
+
+/// A record, as one line and, where there is more to say, indented ones below it.
+pub(super) fn record(record: &Record) -> String {
+    let (headline, details) = words(&record.fact);
+    let mut text = format!("{:>8}  {}  {:<18} {}\n", record.seq, record.at, record.fact.kind(), printable(&headline));
+    for detail in details {
+        let _ = writeln!(text, "{:>36}{}", "", printable(&detail));
+    }
+    text
+}
+
+/// Alert text is written by strangers: it must not move the cursor.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_unicode().collect() } else { vec![c] }).collect()
+}
+
+fn words(fact: &Fact) -> (String, Vec<String>) {
+    let line = |text: String| (text, Vec::new());
+    match fact {
+        Fact::Genesis(genesis) => line(format!("host {}, begun by Balm {}", genesis.host, genesis.version)),
+        Fact::HostStarted(started) => line(format!("Balm {} with {}", started.version, started.engine)),
+        Fact::HostStopped(stopped) => line(stopped.why.clone()),
+        Fact::Configured(configured) => configured_words(configured),
+        Fact::PluginActivated(plugin) => {
+            let manifest = &plugin.manifest;
+            let what =
+                format!("{} {} ({}, {} bytes)", plugin.plugin, manifest.version, plugin.digest.short(), plugin.bytes);
+            (what, vec![manifest.summary.clone(), format!("may propose {}", manifest.actions.join(", "))])
+        }
+        Fact::AlertReceived(received) => alert_words(received),
+        Fact::EpisodeEnded(ended) => line(format!("episode {} is over: {:?}", ended.episode, ended.how).to_lowercase()),
+        Fact::Evaluated(capsule) => capsule_words(capsule),
+        Fact::TargetLooked(looked) => look_words(looked),
+        Fact::IntentJudged(judged) => judged_words(judged),
+        Fact::AttemptStarted(attempt) => {
+            let AttemptStarted { intent, attempt, token, action, target, parameters, .. } = attempt.as_ref();
+            (
+                format!("intent {intent}, attempt {attempt}: {action} {parameters}"),
+                vec![target.to_string(), format!("token {token}")],
+            )
+        }
+        Fact::AttemptEnded(ended) => {
+            let how = match &ended.result {
+                CallResult::Done { request } => format!("done, request {request}"),
+                CallResult::Refused { why } => format!("refused: {why}"),
+                CallResult::NotDone { why } => format!("not done: {why}"),
+                CallResult::Unknown { why } => format!("unknown: {why}"),
+            };
+            line(format!("intent {}, attempt {}: {how}", ended.intent, ended.attempt))
+        }
+        Fact::NoticeSent(sent) => {
+            let how = sent.delivered.as_ref().map_or_else(
+                |why| format!("could not be told: {why}"),
+                |answer| if answer.is_empty() { "was told".into() } else { format!("was told, answered {answer}") },
+            );
+            line(format!("{} {how} of record {}", sent.notifier, sent.about))
+        }
+        Fact::TimePassed(_) => line("something is due".into()),
+        Fact::AccountChecked(checked) => match &checked.identity {
+            Ok(identity) => line(format!("{} in {}: acting as {identity}", checked.account, checked.region)),
+            Err(why) => line(format!("{} in {}: {why}", checked.account, checked.region)),
+        },
+        Fact::ClockAccepted(accepted) => line(format!("by {}: {}", accepted.by.who, accepted.by.why)),
+        // What people are told of them is all that there is to say.
+        Fact::TailCut(_)
+        | Fact::LossAccepted(_)
+        | Fact::PluginRefused(_)
+        | Fact::ClockJumped(_)
+        | Fact::EvaluationSkipped(_)
+        | Fact::UndoProposed(_)
+        | Fact::AttemptSettled(_)
+        | Fact::IntentEnded(_)
+        | Fact::StopEngaged(_)
+        | Fact::StopReleased(_) => line(balm_core::notice::headline(fact)),
+    }
+}
+
+fn configured_words(configured: &balm_core::record::Configured) -> (String, Vec<String>) {
+    let configuration = &configured.configuration;
+    let policies = configuration
+        .policies
+        .iter()
+        .map(|(name, policy)| format!("{name}: {}, plugin {}", policy.mode, policy.plugin));
+    let guardrails = &configuration.guardrails;
+    let (rules, limits, bounds) = (guardrails.rules.len(), guardrails.limits.len(), guardrails.bounds.len());
+    let headline = format!(
+        "guardrails {}: {rules} files of rules, {limits} limits, {bounds} bounds",
+        configured.guardrails.short()
+    );
+    (headline, policies.collect())
+}
+
+fn alert_words(received: &AlertReceived) -> (String, Vec<String>) {
+    let AlertReceived { reception, alert } = received;
+    let what = match reception {
+        Reception::Opened { concerned, .. } if concerned.is_empty() => {
+            "opens an episode; no policy is concerned".into()
+        }
+        Reception::Opened { .. } => "opens an episode".to_owned(),
+        Reception::Reopened { episode, .. } => format!("fires again in episode {episode}"),
+        Reception::Repeated { episode, .. } => format!("repeats episode {episode}"),
+        Reception::Resolved { episode, held: false } => format!("resolves episode {episode}"),
+        Reception::Resolved { episode, held: true } => format!("ends episode {episode}, not because it is well"),
+        Reception::Ignored { why, .. } => format!("is ignored: {why}"),
+    };
+    let status = format!("{:?}", alert.status).to_lowercase();
+    let pairs: Vec<String> = alert.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let values: Vec<String> = alert.values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut details = vec![
+        format!("{} org {}, fingerprint {}", alert.source, alert.org, alert.fingerprint),
+        format!("labels {}", pairs.join(" ")),
+        format!("values {}", values.join(" ")),
+    ];
+    if let Reception::Opened { concerned, idle } | Reception::Reopened { concerned, idle, .. } = reception {
+        details.extend(concerned.iter().map(|concerned| {
+            let targets: Vec<String> = concerned.targets.iter().map(ToString::to_string).collect();
+            format!("concerns policy {} with {}", concerned.policy, targets.join(", "))
+        }));
+        details
+            .extend(idle.iter().map(|idle| format!("matches policy {}, which stays idle: {}", idle.policy, idle.why)));
+    }
+    (format!("{} {status}, {what}", alert.name), details)
+}
+
+fn capsule_words(capsule: &Capsule) -> (String, Vec<String>) {
+    let Capsule { policy, plugin, trigger, rounds, fuel, took_us, .. } = capsule;
+    let superseded = if capsule.superseded { "; superseded, not followed" } else { "" };
+    let headline = match &capsule.conclusion {
+        Conclusion::Decided(decision) => decision.explanation.clone(),
+        Conclusion::Failed(failure) => format!("{}: {}", failure.kind, failure.message),
+    };
+    let mut details = vec![format!(
+        "policy {policy}, plugin {}, trigger {trigger}, {rounds} rounds, {} answers, {fuel} fuel, {took_us} µs",
+        plugin.short(),
+        capsule.answers.len()
+    )];
+    if let Conclusion::Decided(decision) = &capsule.conclusion {
+        details.extend(decision.intents.iter().map(|intent| {
+            format!(
+                "proposes {} {} on {}, expecting {}: {}",
+                intent.action, intent.parameters, intent.target, intent.expects, intent.reason
+            )
+        }));
+        details.extend(decision.look_again_after.map(|seconds| format!("looks again after {seconds} s")));
+    }
+    (format!("{headline}{superseded}"), details)
+}
+
+fn look_words(looked: &TargetLooked) -> (String, Vec<String>) {
+    let TargetLooked { intent, purpose, reading, meaning, .. } = looked;
+    let purpose = format!("{purpose:?}").to_lowercase();
+    let found = match reading {
+        Ok(Reading::EcsService { service, tasks }) => {
+            let tasks = if tasks.is_empty() { String::new() } else { format!(", {} tasks read", tasks.len()) };
+            format!(
+                "{} desired, {} running, {} pending, {} deployments{tasks}",
+                service.desired,
+                service.running,
+                service.pending,
+                service.deployments.len()
+            )
+        }
+        Err(why) => why.clone(),
+    };
+    let meaning = if meaning.is_empty() { String::new() } else { format!(" ({meaning})") };
+    (format!("intent {intent}, for {purpose}: {found}{meaning}"), Vec::new())
+}
+
+fn judged_words(judged: &IntentJudged) -> (String, Vec<String>) {
+    let IntentJudged { intent, policy, verdict, checks, guardrails, .. } = judged;
+    let check = |Checked { check, passed, found }: &Checked| {
+        let mark = if *passed { "passed" } else { "FAILED" };
+        format!("{:<14} {mark}  {found}", check.to_string()).trim_end().to_owned()
+    };
+    let details = checks.iter().map(check).chain([format!("guardrails {}", guardrails.short())]).collect();
+    (format!("intent {intent} of policy {policy}: {verdict}"), details)
+}

@@ -1,0 +1,242 @@
+//! The configuration: what was typed in `balm.toml` and the files it names, and what of it may be used.
+//!
+//! A [`Config`] exists only if nothing in any file is wrong; otherwise all mistakes are returned at once. It refuses to
+//! know how anything configured here works.
+
+mod aws;
+mod document;
+mod guardrails;
+mod notifiers;
+mod policies;
+mod secret;
+mod sources;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use balm_core::{
+    configuration::{Configuration, Timing},
+    name::{NotifierName, PluginName, PolicyName, SourceName},
+};
+
+pub(crate) use self::{
+    aws::AwsAccount,
+    document::Mistake,
+    notifiers::Notifier,
+    secret::Secret,
+    sources::{Hmac, Source},
+};
+use self::{
+    document::{Document, Mistakes, Section},
+    policies::Written,
+};
+
+/// The bounds of what may be configured, with their defaults.
+mod bounds {
+    use std::time::Duration;
+
+    /// MiB of a journal segment: large enough for the largest body twice over.
+    pub(super) const SEGMENT_MIB: std::ops::RangeInclusive<u64> = 1..=1024;
+    pub(super) const SEGMENT_MIB_DEFAULT: u64 = 64;
+
+    /// MiB that stay free on the journal's disk, for what people need to mend things.
+    pub(super) const RESERVE_MIB: std::ops::RangeInclusive<u64> = 0..=1_048_576;
+    pub(super) const RESERVE_MIB_DEFAULT: u64 = 512;
+
+    /// KiB of a request's body. Grafana sets no cap; a group of 15,000 alerts has about 32 MiB.
+    pub(super) const BODY_KIB: std::ops::RangeInclusive<u64> = 1..=262_144;
+    pub(super) const BODY_KIB_DEFAULT: u64 = 32 * 1024;
+
+    pub(super) const MAX_ALERT_AGE: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+
+    /// How long a call to AWS may take; twice as long after it was sent it can no longer land.
+    pub(super) const CALL_TIMEOUT: std::ops::RangeInclusive<Duration> =
+        Duration::from_millis(100)..=Duration::from_secs(60);
+    pub(super) const CALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+}
+
+/// A configuration without mistakes.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where the journal, the audit database and the socket are.
+    pub(crate) data: PathBuf,
+    /// Where alerts come in.
+    pub(crate) listen: SocketAddr,
+    /// Where plugins are.
+    pub(crate) plugins: PathBuf,
+    /// Who sends alerts.
+    pub(crate) sources: BTreeMap<SourceName, Source>,
+    /// Where intents may act, and as whom.
+    pub(crate) accounts: Vec<AwsAccount>,
+    /// How long a call to AWS may take.
+    pub(crate) call_timeout: Duration,
+    /// Who is told.
+    pub(crate) notifiers: BTreeMap<NotifierName, Notifier>,
+    /// The size of a segment of the journal, in bytes.
+    pub(crate) segment_bytes: u64,
+    /// What stays free on the journal's disk, in bytes.
+    pub(crate) reserve_bytes: u64,
+    /// The largest body of a request, in bytes.
+    pub(crate) body_bytes: usize,
+    /// What the rules depend on.
+    pub(crate) core: Configuration,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Wrong(pub(crate) Vec<Mistake>);
+
+/// One mistake a line.
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        writeln!(f, "{count} {} in the configuration:", if count == 1 { "mistake" } else { "mistakes" })?;
+        self.0.iter().try_for_each(|mistake| writeln!(f, "  {mistake}"))
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+/// Read a configuration and the files that it names.
+pub(crate) fn load(path: &Path) -> Result<Config, Wrong> {
+    let mistakes = Mistakes::default();
+    let file = path.display().to_string();
+    let config = document::read(path, &mistakes).and_then(|text| {
+        let dir = path.parent().unwrap_or(Path::new(""));
+        let document = Document::parse(&file, &text, &mistakes);
+        read(document.root(), dir, &mistakes)
+    });
+    match (config, mistakes.take()) {
+        (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
+        (_, mistakes) => Err(Wrong(mistakes)),
+    }
+}
+
+/// Only where the data directory is, whatever else the configuration says: for what must work while it is wrong.
+pub(crate) fn data_dir(path: &Path) -> Result<PathBuf, Wrong> {
+    let mistakes = Mistakes::default();
+    let file = path.display().to_string();
+    let Some(text) = document::read(path, &mistakes) else { return Err(Wrong(mistakes.take())) };
+    let document = Document::parse(&file, &text, &mistakes);
+    let data = document.root().text("data").map_or_else(|| "data".to_owned(), |text| text.value);
+    Ok(path.parent().unwrap_or(Path::new("")).join(data))
+}
+
+fn read(mut root: Section<'_>, dir: &Path, mistakes: &Mistakes) -> Option<Config> {
+    let directory = |root: &mut Section<'_>, key, default: &str| {
+        dir.join(root.text(key).map_or_else(|| default.to_owned(), |text| text.value))
+    };
+    let data = directory(&mut root, "data", "data");
+    let plugins = directory(&mut root, "plugins", "plugins");
+    let guardrails_dir = directory(&mut root, "guardrails", "guardrails");
+    let listen = match root.has("listen") {
+        true => root.parsed::<SocketAddr>("listen").map(|at| at.value),
+        false => Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
+    };
+    let body = root.number("max-body-kib", bounds::BODY_KIB).map_or(bounds::BODY_KIB_DEFAULT, |at| at.value);
+    let age = root.duration("max-alert-age", bounds::MAX_ALERT_AGE).map(|at| at.value);
+    let (segment, reserve) = read_journal(&mut root);
+    let sources = sources::read(&mut root, dir);
+    let (accounts, call_timeout) = aws::read(&mut root);
+    let notifiers = notifiers::read(&mut root, dir);
+    let names: Vec<SourceName> = sources.keys().cloned().collect();
+    let written = root.sections("policy").into_iter().filter_map(|section| policies::read(section, None, &names));
+    let mut written: Vec<Written> = written.collect();
+    root.end();
+    written.extend(read_drop_ins(&plugins, &names, mistakes));
+    let guardrails = guardrails::read(&guardrails_dir, mistakes);
+    if body * 1024 * 2 > segment * 1024 * 1024 {
+        let message = format!(
+            "max-body-kib = {body} is more than half of a journal segment of {segment} MiB: raise journal.segment-mib"
+        );
+        root_mistake(mistakes, dir, &message);
+    }
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let timing = Timing {
+        max_alert_age_ms: age.map_or(Timing::default().max_alert_age_ms, millis),
+        settle_ms: millis(call_timeout * 2),
+    };
+    let core = Configuration {
+        policies: unique(written, mistakes),
+        guardrails,
+        accounts: accounts.iter().map(|account| (account.id, account.regions.clone())).collect(),
+        notifiers: notifiers.keys().cloned().collect(),
+        timing,
+    };
+    Some(Config {
+        data,
+        listen: listen?,
+        plugins,
+        sources,
+        accounts,
+        call_timeout,
+        notifiers,
+        segment_bytes: segment << 20,
+        reserve_bytes: reserve << 20,
+        body_bytes: usize::try_from(body << 10).unwrap_or(usize::MAX),
+        core,
+    })
+}
+
+fn root_mistake(mistakes: &Mistakes, dir: &Path, message: &str) {
+    mistakes.add(&dir.join("balm.toml").display().to_string(), 0, message);
+}
+
+fn read_journal(root: &mut Section<'_>) -> (u64, u64) {
+    let (mut segment, mut reserve) = (bounds::SEGMENT_MIB_DEFAULT, bounds::RESERVE_MIB_DEFAULT);
+    if let Some(mut journal) = root.section("journal") {
+        segment = journal.number("segment-mib", bounds::SEGMENT_MIB).map_or(segment, |at| at.value);
+        reserve = journal.number("reserve-mib", bounds::RESERVE_MIB).map_or(reserve, |at| at.value);
+        journal.end();
+    }
+    (segment, reserve)
+}
+
+/// Policies that lie beside their plugins: `web.toml` beside `web.wasm`.
+fn read_drop_ins(plugins: &Path, sources: &[SourceName], mistakes: &Mistakes) -> Vec<Written> {
+    let Ok(entries) = std::fs::read_dir(plugins) else {
+        let message = "cannot be read: the directory holds the plugins (*.wasm), and may be empty";
+        mistakes.add(&plugins.display().to_string(), 0, message);
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    paths.sort();
+    let mut written = Vec::new();
+    for path in paths {
+        let file = path.display().to_string();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        match stem.parse::<PluginName>() {
+            Ok(plugin) => {
+                let Some(text) = document::read(&path, mistakes) else { continue };
+                let document = Document::parse(&file, &text, mistakes);
+                written.extend(policies::read(document.root(), Some(&plugin), sources));
+            }
+            Err(error) => mistakes.add(&file, 0, error.to_string()),
+        }
+    }
+    written
+}
+
+fn unique(written: Vec<Written>, mistakes: &Mistakes) -> BTreeMap<PolicyName, balm_core::configuration::Policy> {
+    let mut policies = BTreeMap::new();
+    let mut places: BTreeMap<PolicyName, String> = BTreeMap::new();
+    for Written { name, policy, file, line } in written {
+        if let Some(first) = places.get(&name) {
+            mistakes.add(&file, line, format!("policy {name} is configured twice, first at {first}"));
+        } else {
+            places.insert(name.clone(), format!("{file}:{line}"));
+            policies.insert(name, policy);
+        }
+    }
+    policies
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Policies, as they are configured: in the main file as `[[policy]]`, or beside a plugin as `web.toml`.
+
+use balm_core::{
+    caps,
+    configuration::{Matcher, Mode, Policy, Targets},
+    json::Json,
+    name::{PluginName, PolicyName, SourceName},
+    target::{AccountId, Region, Target},
+};
+
+use super::document::{At, Section};
+
+/// A policy with the place where it was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Written {
+    pub(crate) name: PolicyName,
+    pub(crate) policy: Policy,
+    pub(crate) file: String,
+    pub(crate) line: usize,
+}
+
+/// Read a policy. `beside` is the plugin that its file lies beside, if it does: then name and plugin need not be said.
+pub(crate) fn read(mut section: Section<'_>, beside: Option<&PluginName>, sources: &[SourceName]) -> Option<Written> {
+    let own = beside.map(|plugin| At { value: plugin.to_string(), line: section.line() });
+    let name = section.text("name").or_else(|| own.clone());
+    if name.is_none() {
+        section.mistake(section.line(), "name is missing: what the policy is called in rules and records");
+    }
+    let name = name.and_then(|name| section.parse::<PolicyName>(&name));
+    let plugin = section.text("plugin").or(own);
+    if plugin.is_none() {
+        section.mistake(section.line(), "plugin is missing: the name of the plugin's file without .wasm");
+    }
+    let plugin = plugin.and_then(|plugin| section.parse::<PluginName>(&plugin));
+    let modes = [("off", Mode::Off), ("shadow", Mode::Shadow), ("suggest", Mode::Suggest), ("enforce", Mode::Enforce)];
+    let mode = section.word("mode", &modes).map_or(Mode::default(), |mode| mode.value);
+    let matches = section.section("match").map(|matches| read_matcher(matches, sources));
+    if matches.is_none() {
+        section.mistake(section.line(), "[policy.match] is missing: without a condition a policy matches nothing");
+    }
+    let targets = read_targets(&mut section);
+    let settings = section.json("settings").map_or_else(Json::empty_object, |settings| Json::of(&settings.value));
+    let (file, line) = (section.file().to_owned(), section.line());
+    section.end();
+    let policy = Policy { plugin: plugin?.value, mode, matches: matches??, targets: targets?, settings };
+    Some(Written { name: name?.value, policy, file, line })
+}
+
+fn read_matcher(mut section: Section<'_>, known: &[SourceName]) -> Option<Matcher> {
+    let mut sources = Vec::new();
+    for text in section.texts("source").map(|texts| texts.value).unwrap_or_default() {
+        let source = section.parse::<SourceName>(&text)?;
+        if !known.contains(&source.value) {
+            section.mistake(source.line, format_args!("{} is no configured source", source.value));
+        }
+        sources.push(source.value);
+    }
+    let labels = section.free_texts("labels");
+    if sources.is_empty() && labels.is_empty() {
+        section.mistake(section.line(), "a match without a source or label matches nothing: write at least one");
+    }
+    section.end();
+    Some(Matcher { sources, labels })
+}
+
+fn read_targets(section: &mut Section<'_>) -> Option<Targets> {
+    let fixed = section.texts("targets");
+    let mapped = section.section("target-from-label");
+    match (fixed, mapped) {
+        (Some(fixed), None) => {
+            if fixed.value.len() > caps::TARGETS_PER_POLICY {
+                section.mistake(fixed.line, format_args!("at most {} targets are allowed", caps::TARGETS_PER_POLICY));
+            }
+            let targets: Option<Vec<Target>> =
+                fixed.value.iter().map(|text| section.parse::<Target>(text).map(|at| at.value)).collect();
+            Some(Targets::Fixed(targets?))
+        }
+        (None, Some(mapped)) => read_mapping(mapped),
+        (None, None) => {
+            let message = "targets are missing: write `targets = [\"arn:…\"]` or [policy.target-from-label]";
+            section.mistake(section.line(), message);
+            None
+        }
+        (Some(fixed), Some(_)) => {
+            section.mistake(fixed.line, "targets and target-from-label exclude each other");
+            None
+        }
+    }
+}
+
+fn read_mapping(mut section: Section<'_>) -> Option<Targets> {
+    let account = section.needed_text("account", "the account of every target");
+    let account = account.and_then(|account| section.parse::<AccountId>(&account));
+    let region = section.needed_text("region", "the region of every target");
+    let region = region.and_then(|region| section.parse::<Region>(&region));
+    let cluster = section.needed_text("cluster", "the cluster of every target");
+    let label = section.needed_text("label", "the label whose value is the service's name");
+    let allowed = section.texts("allowed");
+    if allowed.as_ref().is_none_or(|allowed| allowed.value.is_empty()) {
+        section.mistake(section.line(), "allowed is missing or empty: the services that the label may name");
+    }
+    section.end();
+    let (account, region, cluster) = (account?.value, region?.value, cluster?.value);
+    let allowed: Vec<String> = allowed?.value.into_iter().map(|text| text.value).collect();
+    Some(Targets::EcsServiceFromLabel { account, region, cluster, label: label?.value, allowed })
+}

@@ -1,0 +1,146 @@
+//! What is told of wrong configurations, and what is read from a right one.
+
+use balm_core::{configuration::Mode, record::Fact};
+
+use super::*;
+use crate::test_dir::TestDir;
+
+const GOOD: &str = r#"
+[source.grafana]
+kind = "grafana"
+token-file = "token"
+
+[[aws.account]]
+id = "123456789012"
+regions = ["eu-central-1"]
+
+[notifier.log]
+kind = "log"
+
+[[policy]]
+name = "web-cpu"
+plugin = "scale-ecs-service"
+mode = "enforce"
+targets = ["arn:aws:ecs:eu-central-1:123456789012:service/prod/web"]
+[policy.match]
+source = "grafana"
+labels = { alertname = "HighCpu" }
+[policy.settings]
+maximum = 12
+"#;
+
+/// A directory with what a configuration names.
+struct Dir(TestDir);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let dir = TestDir::new(&format!("config-{name}"));
+        for sub in ["plugins", "guardrails"] {
+            std::fs::create_dir_all(dir.path().join(sub)).unwrap();
+        }
+        std::fs::write(dir.path().join("token"), "s3cr3t\n").unwrap();
+        Self(dir)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.0.path().join(name), text).unwrap();
+    }
+
+    fn load(&self, text: &str) -> Result<Config, Vec<String>> {
+        self.write("balm.toml", text);
+        let strip = |mistake: &Mistake| mistake.to_string().replace(&format!("{}/", self.0.path().display()), "");
+        load(&self.0.path().join("balm.toml")).map_err(|wrong| wrong.0.iter().map(strip).collect())
+    }
+}
+
+#[test]
+fn a_right_configuration_is_read() {
+    let config = Dir::new("right").load(GOOD).unwrap();
+    let (name, policy) = config.core.policies.first_key_value().unwrap();
+    assert_eq!((name.as_str(), policy.mode), ("web-cpu", Mode::Enforce));
+    assert_eq!(policy.settings.as_str(), r#"{"maximum":12}"#);
+    assert_eq!(config.core.timing.settle_ms, 20_000);
+    assert_eq!(config.core.guardrails.rules.len(), 0, "without rules nothing is permitted");
+}
+
+#[test]
+fn a_policy_beside_its_plugin_needs_neither_name_nor_plugin() {
+    let dir = Dir::new("drop-in");
+    dir.write("plugins/web.toml", "targets = []\nmatch = { labels = { alertname = \"X\" } }\n");
+    let config = dir.load("").unwrap();
+    let (name, policy) = config.core.policies.first_key_value().unwrap();
+    assert_eq!((name.as_str(), policy.plugin.as_str(), policy.mode), ("web", "web", Mode::Shadow));
+}
+
+#[test]
+fn all_mistakes_of_all_files_are_told_at_once() {
+    let dir = Dir::new("wrong");
+    dir.write("guardrails/web.cedar", "permit(principal, action == Action::\"ecs:scale\", resource);\n");
+    dir.write(
+        "guardrails/limits.toml",
+        "[[limit]]\nscope = \"team\"\ncount = 3\n\n[[bound]]\naction = \"ecs:scale-service\"\n",
+    );
+    dir.write("plugins/web.toml", "targets = [\"prod/web\"]\nmatch = {}\n");
+    let text = GOOD
+        .replace("kind = \"grafana\"", "kind = \"grafna\"\ntokn = 1")
+        .replace("token-file = \"token\"", "token-file = \"missing\"")
+        .replace("123456789012\"\nregions", "1234\"\nregions")
+        .replace("mode = \"enforce\"", "mode = \"on\"");
+    let told = dir.load(&text).unwrap_err();
+    let wanted = [
+        "balm.toml:3: in [source.grafana], \"grafna\" is no kind of source",
+        "balm.toml:4: in [source.grafana], tokn is no key",
+        "balm.toml:5: in [source.grafana], token-file: missing cannot be read",
+        "balm.toml:8: in [aws.account], \"1234\" is no AWS account",
+        "balm.toml:17: in [policy], mode is \"on\"; it must be one of off, shadow, suggest, enforce",
+        "guardrails/limits.toml:1: in [limit], window is missing",
+        "guardrails/limits.toml:2: in [limit], scope is \"team\"",
+        "guardrails/limits.toml:5: in [bound], a bound that bounds nothing",
+        "guardrails/web.cedar:1: for policy `web.cedar#0`, unrecognized action `Action::\"ecs:scale\"`",
+        "plugins/web.toml:1: \"prod/web\" is no target",
+        "plugins/web.toml:2: in [match], a match without a source or label matches nothing",
+    ];
+    for (wanted, told) in wanted.iter().zip(&told) {
+        assert!(told.starts_with(wanted), "\n  wanted {wanted}\n  told   {told}\n{told:#?}");
+    }
+    assert_eq!(told.len(), wanted.len(), "{told:#?}");
+}
+
+#[test]
+fn a_source_without_a_credential_is_refused() {
+    let told = Dir::new("open").load("[source.grafana]\nkind = \"grafana\"\n").unwrap_err();
+    assert!(told[0].contains("a source needs a credential"), "{told:?}");
+}
+
+#[test]
+fn a_policy_configured_twice_is_refused_with_both_places() {
+    let dir = Dir::new("twice");
+    dir.write("plugins/web-cpu.toml", "targets = []\nmatch = { labels = { alertname = \"X\" } }\n");
+    let told = dir.load(GOOD).unwrap_err();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("policy web-cpu is configured twice, first at"), "{told:?}");
+}
+
+#[test]
+fn no_secret_is_in_what_is_recorded_or_printed() {
+    let dir = Dir::new("secrets");
+    dir.write("url", "https://hooks.example.com/s3cr3t");
+    let text = format!("{GOOD}\n[notifier.team]\nkind = \"webhook\"\nurl-file = \"url\"\nkey-file = \"token\"\n");
+    let config = dir.load(&text).unwrap();
+    assert!(!format!("{config:?}").contains("s3cr3t"));
+    let guardrails = config.core.guardrails.digest();
+    let configured = balm_core::record::Configured { guardrails, configuration: config.core };
+    let record = balm_core::record::Record {
+        seq: balm_core::name::Seq(1),
+        at: balm_core::time::Timestamp::EPOCH,
+        more: false,
+        fact: Fact::Configured(Box::new(configured)),
+    };
+    assert!(!serde_json::to_string(&record).unwrap().contains("s3cr3t"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_plainly() {
+    let told = load(Path::new("/nowhere/balm.toml")).unwrap_err().to_string();
+    assert!(told.contains("/nowhere/balm.toml: cannot be read: No such file"), "{told}");
+}

@@ -1,0 +1,76 @@
+//! The data directory: one host at a time.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The name of the file that is locked.
+const LOCK: &str = "lock";
+
+/// A data directory that this process owns until it ends.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why the directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DataDirError {
+    /// Another process has it.
+    #[error("the data directory {0} is in use by another host: stop that one first, or configure another directory")]
+    InUse(String),
+    /// It cannot be made or locked.
+    #[error("the data directory {path} cannot be used: {source}")]
+    Io {
+        /// Which.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl DataDir {
+    /// Make it if it is not there, and lock it.
+    pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
+        let failed = |source| DataDirError::Io { path: path.display().to_string(), source };
+        fs::create_dir_all(path).map_err(failed)?;
+        // Absolute, so that what is printed of it leads there from anywhere.
+        let path = path.canonicalize().map_err(failed)?;
+        let lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path.join(LOCK))
+            .map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.display().to_string())),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_dir::TestDir;
+
+    #[test]
+    fn a_second_host_is_told_that_the_directory_is_in_use() {
+        let dir = TestDir::new("lock");
+        let first = DataDir::open(&dir.path().join("data")).unwrap();
+        let second = DataDir::open(&dir.path().join("data")).unwrap_err();
+        assert!(matches!(second, DataDirError::InUse(_)));
+        drop(first);
+        assert!(DataDir::open(&dir.path().join("data")).is_ok());
+    }
+}

@@ -1,0 +1,93 @@
+//! Effects: starts what the engine hands out, each where it belongs, and hands its end back in.
+//!
+//! It owns where things run: guests on threads of their own, everything else with the listeners. It refuses to know what
+//! is due and why.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use balm_core::{
+    engine::{Effect, Look},
+    evaluation::{Failure, FailureKind},
+    input::Input,
+    record::CallResult,
+};
+use futures_util::FutureExt as _;
+use tokio::{runtime::Handle, sync::mpsc};
+
+use crate::{
+    act::Actor,
+    clock,
+    engine::Inbox,
+    evaluate::{self, Evaluator},
+    look::{Detail, Looker},
+    notify::Notifiers,
+};
+
+/// Everything that effects are made with.
+#[derive(Clone)]
+pub(crate) struct Effects {
+    pub(crate) inbox: Inbox,
+    pub(crate) evaluator: Arc<Evaluator>,
+    pub(crate) looker: Arc<Looker>,
+    pub(crate) actor: Arc<Actor>,
+    pub(crate) notifiers: Arc<Notifiers>,
+    /// Where guests run.
+    pub(crate) guests: Handle,
+    /// Where everything else runs.
+    pub(crate) io: Handle,
+    /// Held by every call to AWS under way, so that the end of the host can wait for them.
+    pub(crate) calls: mpsc::Sender<()>,
+}
+
+impl Effects {
+    /// Start one. Returns at once.
+    pub(crate) fn start(&self, effect: Effect) {
+        let all = self.clone();
+        match effect {
+            Effect::Evaluate(order) => drop(self.guests.spawn(async move {
+                let unhurt = (*order).clone();
+                let evaluation = AssertUnwindSafe(all.evaluator.evaluate(*order)).catch_unwind().await;
+                // A bug of ours must not leave the evaluation under way for ever.
+                let capsule = evaluation.unwrap_or_else(|_| evaluate::failed(unhurt, bug()));
+                all.inbox.hand_in(Input::Evaluated(Box::new(capsule)));
+            })),
+            Effect::Look(look) => drop(self.io.spawn(async move {
+                let input = all.look(look).await;
+                all.inbox.hand_in(input);
+            })),
+            Effect::Act(intent) => drop(self.io.spawn(async move {
+                let _call = all.calls.clone();
+                let (id, attempt) = (intent.id(), intent.attempt());
+                let acting = AssertUnwindSafe(all.actor.act(intent)).catch_unwind().await;
+                let result = acting.unwrap_or_else(|_| CallResult::Unknown { why: bug().message });
+                all.inbox.hand_in(Input::CallEnded { intent: id, attempt, result });
+            })),
+            Effect::Tell(tell) => drop(self.io.spawn(async move {
+                let sent = all.notifiers.tell(tell).await;
+                all.inbox.hand_in(Input::NoticeSent(sent));
+            })),
+            Effect::Skip(skipped) => self.inbox.hand_in(Input::Skipped(skipped)),
+        }
+    }
+
+    async fn look(&self, look: Look) -> Input {
+        let Look { intent, purpose, target, tasks, shared } = look;
+        let detail = if tasks { Detail::Tasks } else { Detail::Service };
+        let looking = AssertUnwindSafe(async {
+            if shared {
+                let seen = self.looker.glance(&target, detail).await;
+                (seen.reading.clone(), seen.at)
+            } else {
+                let seen = self.looker.look(&target, detail).await;
+                (seen.reading, seen.at)
+            }
+        });
+        let (reading, read_at) = looking.catch_unwind().await.unwrap_or_else(|_| (Err(bug().message), clock::wall()));
+        Input::Looked { intent, purpose, reading: reading.map(Box::new), read_at }
+    }
+}
+
+fn bug() -> Failure {
+    let message = "Balm itself failed at this; its log has the place".into();
+    Failure { kind: FailureKind::NotLoaded, message }
+}

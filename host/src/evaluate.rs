@@ -1,0 +1,206 @@
+//! Evaluating: calls a plugin, answers what it asks, calls it again, and keeps the capsule.
+//!
+//! It owns the rounds. Between them no instance lives, so a slow answer costs no slot. It refuses to know what the decision
+//! leads to.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use balm_core::{
+    alert::Alert,
+    caps,
+    engine::Order,
+    evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Outcome, Query},
+    record::Fact,
+};
+use balm_sandbox::{Level, Plugin, Round};
+
+use crate::{journal::Log, look::Looker, plugins::Plugins};
+
+/// A whole evaluation, with all rounds and answers.
+const WALL: Duration = Duration::from_secs(15);
+
+/// Evaluates policies.
+pub(crate) struct Evaluator {
+    pub(crate) log: Arc<Log>,
+    pub(crate) plugins: Arc<Plugins>,
+    pub(crate) looker: Arc<Looker>,
+    /// Where answers are fetched: guests have threads of their own.
+    pub(crate) io: tokio::runtime::Handle,
+    /// Becomes true once the plugins that are in force are in memory.
+    pub(crate) loaded: tokio::sync::watch::Receiver<bool>,
+}
+
+/// An evaluation that is over.
+struct Ending {
+    answers: Vec<Answer>,
+    rounds: u32,
+    fuel: u64,
+    conclusion: Conclusion,
+}
+
+impl Evaluator {
+    /// Evaluate what is due. A plugin's trouble is in the capsule; there is always one.
+    pub(crate) async fn evaluate(&self, order: Order) -> Capsule {
+        // An error means that nobody loads any more: what is not there then is not there.
+        let _ = self.loaded.clone().wait_for(|loaded| *loaded).await;
+        let since = Instant::now();
+        let ending = match tokio::time::timeout(WALL, self.run(&order)).await {
+            Ok(ending) => ending,
+            Err(_) => {
+                let message = format!("the evaluation with its answers took more than {} s", WALL.as_secs());
+                Ending::failed(FailureKind::OutOfTime, message)
+            }
+        };
+        capsule(order, ending, since.elapsed())
+    }
+
+    async fn run(&self, order: &Order) -> Ending {
+        let Some(plugin) = self.plugins.get(&order.digest) else {
+            let message = format!("version {} of plugin {} is not in memory", order.digest.short(), order.plugin);
+            return Ending::failed(FailureKind::NotLoaded, message);
+        };
+        let alert = match self.alert(order) {
+            Ok(alert) => alert,
+            Err(message) => return Ending::failed(FailureKind::NotLoaded, message),
+        };
+        let mut input = Input {
+            alert: Arc::new(alert),
+            policy: order.policy.clone(),
+            targets: order.targets.clone(),
+            settings: order.settings.clone(),
+            answers: Vec::new(),
+            trigger: order.trigger,
+            history: order.history.clone(),
+            now: order.now,
+            seed: order.seed,
+        };
+        self.rounds(order, &plugin, &mut input).await
+    }
+
+    fn alert(&self, order: &Order) -> Result<Alert, String> {
+        let record = self.log.read(order.alert).map_err(|error| format!("the alert cannot be read: {error}"))?;
+        match record.fact {
+            Fact::AlertReceived(received) => Ok(received.alert),
+            other => Err(format!("record {} is no alert but a {}", order.alert, other.kind())),
+        }
+    }
+
+    async fn rounds(&self, order: &Order, plugin: &Plugin, input: &mut Input) -> Ending {
+        let end = |answers: &mut Vec<Answer>, rounds, fuel, conclusion| Ending {
+            answers: std::mem::take(answers),
+            rounds,
+            fuel,
+            conclusion,
+        };
+        for round in 1..=caps::ROUNDS {
+            let Round { outcome, fuel, log, log_dropped } = plugin.evaluate(input).await;
+            say(order, &log, log_dropped);
+            let answers = &mut input.answers;
+            match outcome {
+                Ok(Outcome::Decided(decision)) => return end(answers, round, fuel, Conclusion::Decided(decision)),
+                Err(failure) => return end(answers, round, fuel, Conclusion::Failed(failure)),
+                Ok(Outcome::Needs(queries)) => match check(order, answers, &queries) {
+                    Ok(()) => answers.extend(self.answer(queries).await),
+                    Err(message) => {
+                        let failure = Failure { kind: FailureKind::Queries, message };
+                        return end(answers, round, fuel, Conclusion::Failed(failure));
+                    }
+                },
+            }
+        }
+        let message = format!("it needs more than {} rounds", caps::ROUNDS);
+        let failure = Failure { kind: FailureKind::Queries, message };
+        end(&mut input.answers, caps::ROUNDS, 0, Conclusion::Failed(failure))
+    }
+
+    /// All at once: a round takes as long as its slowest answer.
+    async fn answer(&self, queries: Vec<Query>) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(queries.len());
+        let asked: Vec<_> = queries
+            .into_iter()
+            .map(|query| {
+                let looker = Arc::clone(&self.looker);
+                self.io.spawn(async move { looker.answer(query).await })
+            })
+            .collect();
+        for answer in asked {
+            // A panic in a reader is a bug of ours; the plugin sees an answer less and asks again.
+            answers.extend(answer.await);
+        }
+        answers
+    }
+}
+
+/// What a plugin may ask: kinds of its manifest, about targets of its policy, a bounded number of times.
+fn check(order: &Order, answers: &[Answer], queries: &[Query]) -> Result<(), String> {
+    if queries.is_empty() {
+        return Err("it needs answers and asks nothing".into());
+    }
+    if answers.len() + queries.len() > caps::QUERIES {
+        return Err(format!("it asks more than {} queries", caps::QUERIES));
+    }
+    for query in queries {
+        if !order.queries.contains(&query.kind) {
+            return Err(format!("it asks {:?}, which its manifest does not declare", query.kind));
+        }
+        if !order.targets.iter().any(|target| target.to_string() == query.target) {
+            return Err(format!("it asks about {:?}, which is none of its targets", query.target));
+        }
+        if answers.iter().any(|answer| answer.query == *query) {
+            return Err(format!("it asks {:?} again, which was answered", query.kind));
+        }
+    }
+    Ok(())
+}
+
+fn say(order: &Order, log: &[balm_sandbox::LogLine], dropped: u64) {
+    for line in log {
+        let (policy, episode, message) = (order.policy.as_str(), order.episode.0.0, &line.message);
+        match line.level {
+            Level::Debug => tracing::debug!(target: "plugin", policy, episode, "{message}"),
+            Level::Info => tracing::info!(target: "plugin", policy, episode, "{message}"),
+            Level::Warn => tracing::warn!(target: "plugin", policy, episode, "{message}"),
+        }
+    }
+    if dropped > 0 {
+        tracing::warn!(target: "plugin", policy = order.policy.as_str(), dropped, "lines beyond the cap were dropped");
+    }
+}
+
+fn capsule(order: Order, ending: Ending, took: Duration) -> Capsule {
+    let Ending { answers, rounds, fuel, conclusion } = ending;
+    Capsule {
+        episode: order.episode,
+        policy: order.policy,
+        generation: order.generation,
+        plugin: order.digest,
+        alert: order.alert,
+        configured: order.configured,
+        trigger: order.trigger,
+        targets: order.targets,
+        answers,
+        history: order.history,
+        now: order.now,
+        seed: order.seed,
+        rounds,
+        fuel,
+        took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        conclusion,
+        superseded: false,
+    }
+}
+
+/// The capsule of an evaluation that could not be made.
+pub(crate) fn failed(order: Order, failure: Failure) -> Capsule {
+    capsule(order, Ending::failed(failure.kind, failure.message), Duration::ZERO)
+}
+
+impl Ending {
+    fn failed(kind: FailureKind, message: String) -> Self {
+        let conclusion = Conclusion::Failed(Failure { kind, message });
+        Self { answers: Vec::new(), rounds: 0, fuel: 0, conclusion }
+    }
+}

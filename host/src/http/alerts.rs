@@ -1,0 +1,185 @@
+//! `POST /v1/alerts/<source>`: authenticate, read, parse, hand to the engine, and answer once the journal has it.
+//!
+//! The answers are what senders act on: 200 for what is durable, 401 and 400 for what will not get better, and 503 for
+//! everything that will, since senders give up on anything else that is not 2xx.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{Path, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_LENGTH, RETRY_AFTER},
+    },
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use balm_core::{
+    input::{Input, Reply},
+    name::{Seq, SourceName},
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Serialize;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{auth, grafana};
+use crate::{clock, config::Source, engine::Inbox};
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of all bodies in memory at once: beyond that senders are told to come back.
+const IN_FLIGHT_BYTES: usize = 256 << 20;
+
+/// The unit in which those bytes are counted.
+const KIB: usize = 1 << 10;
+
+/// Bodies larger than this are parsed where they hold up nobody else.
+const PARSE_ASIDE_BYTES: usize = 256 << 10;
+
+/// What the route needs.
+pub(crate) struct Alerts {
+    sources: std::collections::BTreeMap<SourceName, Source>,
+    inbox: Inbox,
+    body_bytes: usize,
+    in_flight: Semaphore,
+}
+
+/// What the sender is told.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Accepted {
+    alerts: usize,
+    /// The journal's last record when they were durable.
+    seq: Seq,
+}
+
+/// Why a request brings nothing. Its text is all that the sender learns.
+enum Refused {
+    UnknownSource,
+    Unauthorized,
+    Bad(String),
+    TooLarge(usize),
+    TooSlow,
+    Overloaded(String),
+}
+
+impl Alerts {
+    pub(crate) fn new(
+        sources: std::collections::BTreeMap<SourceName, Source>,
+        inbox: Inbox,
+        body_bytes: usize,
+    ) -> Self {
+        Self { sources, inbox, body_bytes, in_flight: Semaphore::new(IN_FLIGHT_BYTES / KIB) }
+    }
+}
+
+/// The routes of the listener for alerts.
+pub(crate) fn router(alerts: Arc<Alerts>) -> Router {
+    // With and without a slash at the end: a redirect would turn the POST into a GET.
+    Router::new()
+        .route("/v1/alerts/{source}", post(receive).put(receive))
+        .route("/v1/alerts/{source}/", post(receive).put(receive))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .with_state(alerts)
+}
+
+async fn receive(
+    State(alerts): State<Arc<Alerts>>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match take(&alerts, &source, &headers, body).await {
+        Ok(accepted) => Json(accepted).into_response(),
+        Err(refused) => {
+            let response = refused.into_response();
+            tracing::warn!(source, status = response.status().as_u16(), "a request was refused");
+            response
+        }
+    }
+}
+
+async fn take(alerts: &Alerts, source: &str, headers: &HeaderMap, body: Body) -> Result<Accepted, Refused> {
+    let (name, source) = source
+        .parse::<SourceName>()
+        .ok()
+        .and_then(|name| alerts.sources.get_key_value(&name))
+        .ok_or(Refused::UnknownSource)?;
+    let unauthorized = |refusal: auth::Refusal| {
+        tracing::warn!(source = %name, ?refusal, "a request is not the source's");
+        Refused::Unauthorized
+    };
+    auth::check_head(source, headers).map_err(unauthorized)?;
+    let (body, _held) = read(alerts, headers, body).await?;
+    auth::check_body(source, headers, &body, clock::wall()).map_err(unauthorized)?;
+    let parsed = if body.len() > PARSE_ASIDE_BYTES {
+        let name = name.clone();
+        let aside = tokio::task::spawn_blocking(move || grafana::parse(&name, &body));
+        aside.await.map_err(|_| Refused::Overloaded("the body could not be parsed".into()))?
+    } else {
+        grafana::parse(name, &body)
+    };
+    let parsed = parsed.map_err(|bad| Refused::Bad(bad.to_string()))?;
+    let count = parsed.len();
+    match alerts.inbox.ask(Input::Alerts(parsed)).await {
+        Ok(Reply::Recorded(seq)) => Ok(Accepted { alerts: count, seq }),
+        Ok(Reply::Overloaded(why) | Reply::Refused(why)) => Err(Refused::Overloaded(why)),
+        Err(ended) => Err(Refused::Overloaded(ended.to_string())),
+    }
+}
+
+/// The whole body, and its share of the memory for bodies.
+async fn read<'a>(
+    alerts: &'a Alerts,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Bytes, SemaphorePermit<'a>), Refused> {
+    let said = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    // Whoever does not say how much it sends is counted with the most.
+    let bytes: usize = said.unwrap_or(alerts.body_bytes);
+    if bytes > alerts.body_bytes {
+        return Err(Refused::TooLarge(alerts.body_bytes));
+    }
+    let share = u32::try_from(bytes / KIB + 1).unwrap_or(u32::MAX);
+    let held = alerts.in_flight.try_acquire_many(share);
+    let held = held.map_err(|_| Refused::Overloaded("too many bytes are being received".into()))?;
+    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, alerts.body_bytes).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok((body.to_bytes(), held)),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(Refused::TooLarge(alerts.body_bytes))
+        }
+        Ok(Err(_)) => Err(Refused::Bad("the body did not arrive whole".into())),
+        Err(_) => Err(Refused::TooSlow),
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let text = |status: StatusCode, text: String| (status, text + "\n").into_response();
+        match self {
+            Self::UnknownSource => text(
+                StatusCode::NOT_FOUND,
+                "no such source: the address ends with /v1/alerts/ and a source's name".into(),
+            ),
+            Self::Unauthorized => text(
+                StatusCode::UNAUTHORIZED,
+                "not authorized: check the contact point's credentials and signature".into(),
+            ),
+            Self::Bad(why) => text(StatusCode::BAD_REQUEST, why),
+            Self::TooLarge(most) => {
+                let why = format!("the body is larger than {} KiB: set max alerts on the contact point", most / KIB);
+                text(StatusCode::PAYLOAD_TOO_LARGE, why)
+            }
+            Self::TooSlow => text(StatusCode::REQUEST_TIMEOUT, "the body took too long".into()),
+            Self::Overloaded(why) => {
+                let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("overloaded: {why}"));
+                response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("5"));
+                response
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The journal's files: their names, and how one is made ready before it is needed.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use balm_core::name::Seq;
+use rustix::fs::FallocateFlags;
+
+use super::{Layout, NoRoom};
+
+const ENDING: &str = ".journal";
+const SPARE: &str = "next.spare";
+
+/// A file that is allocated and not yet part of the journal.
+#[derive(Debug)]
+pub(super) struct Spare {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Spare {
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Make it the file that begins with this record; durable when this returns.
+    pub(super) fn put_in_place(self, dir: &Path, first: Seq) -> io::Result<(PathBuf, File)> {
+        let path = dir.join(name(first));
+        fs::rename(&self.path, &path)?;
+        sync_dir(dir)?;
+        Ok((path, self.file))
+    }
+}
+
+/// Allocate a file ahead of its use. Running out of disk is found out here and nowhere else.
+pub(super) fn prepare_spare(dir: &Path, layout: Layout, bytes: u64) -> Result<Spare, NoRoom> {
+    let path = dir.join(SPARE);
+    let free = free_bytes(dir).map_err(|error| NoRoom::now(format!("cannot ask for free space: {error}")))?;
+    if free < layout.reserve_bytes.saturating_add(bytes) {
+        let (free, reserve) = (free >> 20, layout.reserve_bytes >> 20);
+        return Err(NoRoom::now(format!(
+            "{free} MiB are free on the journal's disk and {reserve} MiB are kept in reserve"
+        )));
+    }
+    allocate(&path, bytes).map(|file| Spare { file, path: path.clone(), bytes }).map_err(|error| {
+        let _ = fs::remove_file(&path);
+        NoRoom::now(format!("the journal's next segment cannot be allocated: {error}"))
+    })
+}
+
+fn allocate(path: &Path, bytes: u64) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(dir)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// The name of the file that begins with a record: sorted by name, files are in order.
+pub(super) fn name(first: Seq) -> String {
+    format!("{:020}{ENDING}", first.0)
+}
+
+/// All files with the record that each begins with, in order.
+pub(super) fn list(dir: &Path) -> io::Result<Vec<(Seq, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let first = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(ENDING));
+        if let Some(first) = first.filter(|first| first.len() == 20).and_then(|first| first.parse().ok()) {
+            found.push((Seq(first), path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Make what happened to a directory's entries durable.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}

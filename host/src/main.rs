@@ -1,0 +1,45 @@
+//! Balm: runs remediation policies. Alerts come in, sandboxed plugins decide, the host checks each proposal against
+//! guardrails, does it on AWS, proves what it did, and tells people.
+//!
+//! The rules are in `balm-core`, the sandbox in `balm-sandbox`; here is everything that touches the world, a file per
+//! noun. `app` builds it all and says in which order it starts and ends.
+
+mod act;
+mod admin;
+mod app;
+mod audit;
+mod aws;
+mod cli;
+mod clock;
+mod config;
+mod data_dir;
+mod effects;
+mod engine;
+mod evaluate;
+mod http;
+mod journal;
+mod kill_switch;
+mod look;
+mod notify;
+mod plugins;
+mod shutdown;
+mod status;
+mod telemetry;
+
+#[cfg(test)]
+mod test_dir;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match cli::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("balm: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

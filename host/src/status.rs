@@ -1,0 +1,168 @@
+//! Status: what the host can say of itself without stopping the engine.
+//!
+//! It is a copy that the engine refreshes after each step; it may be a moment old, and nothing is decided on it.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use balm_core::{
+    configuration::Mode,
+    digest::Digest,
+    name::{PluginName, PolicyName, Seq},
+    record::{Record, StopScope},
+    state::State,
+    target::{AccountId, Region},
+};
+use serde::Serialize;
+
+/// What the engine says of its state.
+#[derive(Debug, Default)]
+pub(crate) struct Status {
+    numbers: [AtomicU64; 5],
+    view: Mutex<View>,
+}
+
+/// The numbers at one moment.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Numbers {
+    /// The last record.
+    pub(crate) seq: u64,
+    /// Episodes open or remembered.
+    pub(crate) episodes: u64,
+    /// Intents that have not ended.
+    pub(crate) intents: u64,
+    /// Evaluations and looks that wait for their turn.
+    pub(crate) backlog: u64,
+    /// Milliseconds by which the clock was set ahead and nobody has accepted.
+    pub(crate) clock_ahead_ms: u64,
+}
+
+/// What changes seldom.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct View {
+    /// Stops in force.
+    pub(crate) stops: Vec<Stop>,
+    /// Policies and how far they may go.
+    pub(crate) policies: Vec<PolicyView>,
+    /// Plugins in force.
+    pub(crate) plugins: Vec<PluginView>,
+    /// Accounts, and as whom the host acts there, or why it does not.
+    pub(crate) accounts: Vec<AccountView>,
+    /// Of the guardrails in force.
+    pub(crate) guardrails: Option<Digest>,
+}
+
+/// A stop in force.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Stop {
+    pub(crate) stop: Seq,
+    pub(crate) scope: StopScope,
+    pub(crate) who: String,
+    pub(crate) why: String,
+}
+
+/// A policy in force.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct PolicyView {
+    pub(crate) policy: PolicyName,
+    pub(crate) mode: Mode,
+    pub(crate) plugin: PluginName,
+}
+
+/// A plugin in force.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct PluginView {
+    pub(crate) plugin: PluginName,
+    pub(crate) version: String,
+    pub(crate) digest: Digest,
+}
+
+/// An account.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct AccountView {
+    pub(crate) account: AccountId,
+    pub(crate) region: Region,
+    pub(crate) acting_as: Option<String>,
+    pub(crate) idle_because: Option<String>,
+}
+
+impl Status {
+    /// Refresh after a step; `changed` if something that changes seldom did.
+    pub(crate) fn refresh(&self, state: &State, changed: bool) {
+        let now = [
+            state.seq.0,
+            state.episodes.len() as u64,
+            state.intents.len() as u64,
+            state.backlog() as u64,
+            u64::try_from(state.held.as_millis()).unwrap_or(u64::MAX),
+        ];
+        for (number, now) in self.numbers.iter().zip(now) {
+            number.store(now, Relaxed);
+        }
+        if changed {
+            *self.view.lock().unwrap_or_else(PoisonError::into_inner) = View::of(state);
+        }
+    }
+
+    /// The numbers now.
+    pub(crate) fn numbers(&self) -> Numbers {
+        let [seq, episodes, intents, backlog, clock_ahead_ms] =
+            self.numbers.each_ref().map(|number| number.load(Relaxed));
+        Numbers { seq, episodes, intents, backlog, clock_ahead_ms }
+    }
+
+    /// What changes seldom.
+    pub(crate) fn view(&self) -> View {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Whether a record changes what [`View`] shows.
+pub(crate) fn changes_view(record: &Record) -> bool {
+    matches!(
+        record.fact.kind(),
+        "configured" | "plugin-activated" | "account-checked" | "stop-engaged" | "stop-released"
+    )
+}
+
+impl View {
+    fn of(state: &State) -> Self {
+        let stops = state.stops.iter().map(|(seq, stop)| Stop {
+            stop: *seq,
+            scope: stop.scope.clone(),
+            who: stop.by.who.clone(),
+            why: stop.by.why.clone(),
+        });
+        let policies = state.configuration.policies.iter().map(|(name, policy)| PolicyView {
+            policy: name.clone(),
+            mode: policy.mode,
+            plugin: policy.plugin.clone(),
+        });
+        let plugins = state.plugins.values().map(|plugin| PluginView {
+            plugin: plugin.plugin.clone(),
+            version: plugin.manifest.version.clone(),
+            digest: plugin.digest,
+        });
+        let accounts = state.accounts.iter().map(|((account, region), identity)| AccountView {
+            account: *account,
+            region: region.clone(),
+            acting_as: identity.clone().ok(),
+            idle_because: identity.clone().err(),
+        });
+        Self {
+            stops: stops.collect(),
+            policies: policies.collect(),
+            plugins: plugins.collect(),
+            accounts: accounts.collect(),
+            guardrails: state.guardrails,
+        }
+    }
+}
