@@ -19,11 +19,7 @@ pub use sandbox::{ENGINE_VERSION, Sandbox, SandboxError};
 pub use store::{Level, LogLine};
 
 /// The contract, as types.
-#[expect(
-    clippy::all,
-    clippy::pedantic,
-    reason = "generated from the documented contract"
-)]
+#[expect(clippy::all, clippy::pedantic, reason = "generated from the documented contract")]
 mod contract {
     wasmtime::component::bindgen!({
         path: "../../wit/0.1.0",

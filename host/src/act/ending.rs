@@ -43,7 +43,9 @@ where
     let why = DisplayErrorContext(&error).to_string();
     match &error {
         SdkError::ConstructionFailure(_) => CallResult::NotDone { why },
-        SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(|error| was_never_connected(error)) => {
+        SdkError::DispatchFailure(failure)
+            if failure.as_connector_error().is_some_and(|error| was_never_connected(error)) =>
+        {
             CallResult::NotDone { why }
         }
         SdkError::ServiceError(context) => {

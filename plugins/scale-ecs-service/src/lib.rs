@@ -164,7 +164,8 @@ fn relieved(input: &Input<Settings>, target: &Target, service: &Service) -> Plan
     if from <= floor {
         return Plan::nothing(format!("{name} is well again with {from} tasks, and nothing is left to give back"));
     }
-    let rested = match (input.alert.ends_at, &input.trigger) {
+    // An end in the future is a sender's clock that is ahead: it tells as little as none.
+    let rested = match (input.alert.ends_at.filter(|ended| *ended <= input.now), &input.trigger) {
         (Some(ended), _) => input.seconds_since(ended),
         (None, Trigger::Resolved) => 0,
         (None, _) => u64::from(in_pause),

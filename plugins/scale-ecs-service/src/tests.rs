@@ -125,13 +125,15 @@ fn the_steps_in_are_a_pause_apart() {
 
 #[test]
 fn without_a_time_of_the_end_it_waits_one_pause_from_being_told() {
-    let scene = |trigger| {
-        let scene = over().trigger(trigger).alert(|alert| alert.ends_at = None);
-        scene.past(scaled(WEB, 4, 6, 2000, "verified")).service(WEB, service(6)).decide::<ScaleEcsService>()
-    };
-    let told = scene(Trigger::Resolved);
-    assert_eq!((to(&told), told.look_again_after), (None, Some(600)));
-    assert_eq!(to(&scene(Trigger::LookAgain)), Some(5));
+    for ends_at in [None, Some(NOW + 1)] {
+        let scene = |trigger| {
+            let scene = over().trigger(trigger).alert(|alert| alert.ends_at = ends_at);
+            scene.past(scaled(WEB, 4, 6, 2000, "verified")).service(WEB, service(6)).decide::<ScaleEcsService>()
+        };
+        let told = scene(Trigger::Resolved);
+        assert_eq!((to(&told), told.look_again_after), (None, Some(600)));
+        assert_eq!(to(&scene(Trigger::LookAgain)), Some(5));
+    }
 }
 
 #[test]

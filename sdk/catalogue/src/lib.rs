@@ -21,8 +21,7 @@ pub trait Query: serde::Serialize + serde::de::DeserializeOwned {
 }
 
 /// The names of all actions, in the order of the documentation.
-pub const ACTIONS: &[&str] =
-    &[ecs::ScaleService::NAME, ecs::RedeployService::NAME, ecs::StopTask::NAME];
+pub const ACTIONS: &[&str] = &[ecs::ScaleService::NAME, ecs::RedeployService::NAME, ecs::StopTask::NAME];
 
 /// The names of all queries, in the order of the documentation.
 pub const QUERIES: &[&str] = &[ecs::ServiceQuery::NAME, ecs::TasksQuery::NAME];

@@ -1,0 +1,32 @@
+//! Builds the plugins of this repository for Wasm, so that tests run what was just edited.
+//!
+//! Nested cargo has a target directory of its own: two builds in one directory would wait for each other.
+
+use std::{env, path::PathBuf, process::Command};
+
+const PLUGINS: [&str; 1] = ["scale-ecs-service"];
+
+fn main() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("wasm");
+    for watched in ["sdk", "plugins", "wit", "Cargo.toml"] {
+        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+    }
+    let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets it"));
+    cargo
+        .current_dir(&root)
+        .args(["build", "--quiet", "--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"])
+        .arg(&out)
+        // What cargo tells this script about the host's build is not true of the nested one.
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTC_WORKSPACE_WRAPPER");
+    for plugin in PLUGINS {
+        cargo.args(["--package", plugin]);
+    }
+    let built = cargo.status().expect("cargo runs");
+    assert!(built.success(), "the plugins cannot be built: is the target there? rustup target add wasm32-wasip2");
+    for plugin in PLUGINS {
+        let file = out.join("wasm32-wasip2/plugin").join(plugin.replace('-', "_")).with_extension("wasm");
+        println!("cargo::rustc-env=PLUGIN_{}={}", plugin.replace('-', "_").to_uppercase(), file.display());
+    }
+}
