@@ -57,9 +57,10 @@ impl Effects {
             })),
             Effect::Act(intent) => drop(self.io.spawn(async move {
                 let _call = all.calls.clone();
-                let (id, attempt) = (intent.id(), intent.attempt());
+                let (id, attempt, target) = (intent.id(), intent.attempt(), intent.target().clone());
                 let acting = AssertUnwindSafe(all.actor.act(intent)).catch_unwind().await;
                 let result = acting.unwrap_or_else(|_| CallResult::Unknown { why: bug().message });
+                all.looker.forget(&target);
                 all.inbox.hand_in(Input::CallEnded { intent: id, attempt, result });
             })),
             Effect::Tell(tell) => drop(self.io.spawn(async move {

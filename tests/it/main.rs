@@ -1,1 +1,3 @@
-//! Whole-system tests.
+//! Whole-system tests: the real programs, spoken to as strangers do.
+
+mod kills;

@@ -1,4 +1,12 @@
 //! What whole-system tests, proofs and benchmarks share.
+//!
+//! `harness` starts the real programs in directories of their own and speaks to them as strangers do; `kills` ends them at
+//! any moment and recounts what is left; `sim` runs the core, a model of the journal and the model cloud under one seed.
+//! Nothing here is shipped.
+
+pub mod harness;
+pub mod kills;
+pub mod sim;
 
 /// The component of `scale-ecs-service`, as built from this repository.
 pub const SCALE_ECS_SERVICE: &str = env!("PLUGIN_SCALE_ECS_SERVICE");

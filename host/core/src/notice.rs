@@ -6,6 +6,7 @@
 use serde::Serialize;
 
 use crate::{
+    configuration::Mode,
     name::{EpisodeId, Seq},
     record::{
         AttemptStarted, EvaluationSkipped, Fact, IntentEnd, IntentEnded, IntentJudged, Record, Settled, StopEngaged,
@@ -64,7 +65,9 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
             !capsule.superseded && matches!(capsule.conclusion, crate::evaluation::Conclusion::Failed(_))
         }
         // An admission is told by the attempt that follows it; what a policy in shadow would do is nobody's alarm.
-        Fact::IntentJudged(judged) => matches!(judged.verdict, Verdict::Refused(_) | Verdict::NeedsApproval(_)),
+        Fact::IntentJudged(judged) => {
+            judged.mode != Mode::Shadow && matches!(judged.verdict, Verdict::Refused(_) | Verdict::NeedsApproval(_))
+        }
         Fact::AttemptSettled(settled) => settled.settled != Settled::NotSeen,
         Fact::Genesis(_)
         | Fact::HostStarted(_)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     alert::Alert,
-    configuration::Configuration,
+    configuration::{Configuration, Mode},
     digest::Digest,
     evaluation::{Capsule, Proposal},
     json::Json,
@@ -480,6 +480,8 @@ pub struct IntentJudged {
     pub episode: EpisodeId,
     /// Of which policy.
     pub policy: PolicyName,
+    /// How far the policy could go then.
+    pub mode: Mode,
     /// The answer.
     pub verdict: Verdict,
     /// All checks, in their order.

@@ -20,13 +20,19 @@ use crate::journal::{self, Scanned};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Follow the records as they are written, from the last ones on.
+    /// Show the last records, and follow the ones that come.
     Tail {
         #[command(flatten)]
         place: Place,
         /// Begin with this record.
         #[arg(long, value_name = "NUMBER")]
         from: Option<u64>,
+        /// Show so many records at most, and do not follow.
+        #[arg(long)]
+        no_follow: bool,
+        /// How many records are shown before following, or in all.
+        #[arg(long, default_value = "20", value_name = "COUNT")]
+        most: usize,
         /// Records as JSON, one a line.
         #[arg(long)]
         json: bool,
@@ -61,7 +67,9 @@ pub(super) enum Command {
 
 pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Tail { place, from, json } => tail(&place.client()?, from, json)?,
+        Command::Tail { place, from, no_follow, most, json } => {
+            tail(&place.client()?, from, most, json, no_follow)?;
+        }
         Command::Show { place, id, json } => return show_chain(&place, &id, json),
         Command::Verify { place, file: None } => return verify_journal(&place.data()?),
         Command::Verify { file: Some(file), .. } => return verify_export(&file),
@@ -70,8 +78,19 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn tail(client: &Client, from: Option<u64>, json: bool) -> anyhow::Result<()> {
-    let path = from.map_or_else(|| "/tail".to_owned(), |from| format!("/tail?from={from}"));
+fn tail(client: &Client, from: Option<u64>, most: usize, json: bool, no_follow: bool) -> anyhow::Result<()> {
+    let from = from.map_or_else(String::new, |from| format!("&from={from}"));
+    // What is there comes from the audit database, what comes is followed in the journal.
+    let page = client.get(&format!("/records?most={most}{from}"))?;
+    let mut next = None;
+    for line in page.split(|c| *c == b'\n').filter(|line| !line.is_empty()) {
+        next = line::split(line).and_then(|(_, json)| line::glance(json)).map(|glance| glance.seq.next());
+        client::write_out(render(line, json).as_bytes())?;
+    }
+    if no_follow {
+        return Ok(());
+    }
+    let path = next.map_or_else(|| "/tail".to_owned(), |next| format!("/tail?from={next}"));
     let mut rest = Vec::new();
     client.follow(&path, |bytes| {
         rest.extend_from_slice(bytes);

@@ -81,6 +81,14 @@ impl Looker {
         Arc::clone(seen.await)
     }
 
+    /// The target is being changed: what was read of it before is not shared any more.
+    pub(crate) fn forget(&self, target: &Target) {
+        let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for detail in [Detail::Service, Detail::Tasks] {
+            all.remove(&(target.clone(), detail));
+        }
+    }
+
     fn share(&self, target: &Target, detail: Detail) -> Shared {
         let now = Instant::now();
         let fresh = |shared: &Shared| now.duration_since(shared.since) < SHARED_FOR;

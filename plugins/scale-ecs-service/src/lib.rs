@@ -129,6 +129,10 @@ fn plan(input: &Input<Settings>, target: &Target, service: &Service) -> Plan {
     if service.status != "ACTIVE" {
         return Plan::nothing(format!("{name} is {}: it is left alone", service.status));
     }
+    // Before anything is concluded from what is there: it is about to become something else.
+    if input.is_in_progress(target) {
+        return Plan::wait(format!("a change of {name} is still under way"), SOON.min(pause(&input.settings)));
+    }
     let means_low_load = input.settings.low_alerts.contains(&input.alert.name);
     match (means_low_load, input.alert.is_firing()) {
         (false, true) => saturated(input, target, service),
@@ -202,12 +206,14 @@ fn scale(target: &Target, from: u32, to: u32, why: String, pause: u32) -> Plan {
     Plan { intent: Some(intent), why, look_again_after: Some(pause) }
 }
 
-/// Something is still on its way, or it is too soon after the last step.
+/// The shorter of the two pauses.
+fn pause(settings: &Settings) -> u32 {
+    settings.out_pause.min(settings.in_pause)
+}
+
+/// The tasks are still on their way, or it is too soon after the last step.
 fn not_yet(input: &Input<Settings>, target: &Target, service: &Service, pause: u32) -> Option<Plan> {
     let name = target.name();
-    if input.is_in_progress(target) {
-        return Some(Plan::wait(format!("a change of {name} is still under way"), SOON.min(pause)));
-    }
     let Service { desired, running, pending, deployments, .. } = service;
     if running < desired || *pending > 0 || deployments.len() > 1 {
         let why = format!("{name} is still on its way: {running} of {desired} tasks run, {pending} are pending");

@@ -76,6 +76,14 @@ fn it_waits_for_what_is_still_on_its_way() {
 }
 
 #[test]
+fn after_the_alert_it_waits_for_what_is_under_way_before_it_counts_what_was_added() {
+    // The reading may be older than the change: it still shows what was there before.
+    let scene = over().past(scaled(WEB, 4, 6, 1, "verifying")).service(WEB, service(4));
+    let decision = scene.decide::<ScaleEcsService>();
+    assert_eq!((to(&decision), decision.look_again_after), (None, Some(15)));
+}
+
+#[test]
 fn what_changed_nothing_does_not_pace_it_and_what_was_only_observed_does() {
     let after = |state| {
         let scene = high().trigger(Trigger::LookAgain).past(scaled(WEB, 4, 6, 10, state)).service(WEB, service(4));

@@ -24,7 +24,7 @@ pub use rules::{Mistake, Rules, SCHEMA};
 
 use crate::{
     action::Change,
-    configuration::Policy,
+    configuration::{Mode, Policy},
     digest::Digest,
     episode::Concern,
     intent::Intent,
@@ -193,6 +193,7 @@ impl<'a> ProposedIntent<'a> {
             intent: self.intent.id,
             episode: self.intent.episode,
             policy: self.intent.policy.clone(),
+            mode: self.policy.map_or(Mode::Off, |policy| policy.mode),
             verdict: verdict.clone(),
             checks: findings.into_iter().map(|(name, finding)| finding.recorded(name)).collect(),
             guardrails: self.state.guardrails.unwrap_or(Digest::ZERO),

@@ -1,0 +1,309 @@
+//! A host: its files, its process, and its command line.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{
+    Dir,
+    cloud::{ACCOUNT, REGION},
+    http::{self, Answer},
+    programs, wait,
+};
+use crate::SCALE_ECS_SERVICE;
+
+/// The token of the source `grafana`.
+pub const TOKEN: &str = "s3cr3t-t0ken";
+
+/// How long a host may take to be ready. In a build without optimisation it compiles plugins slowly.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// The files of a host: a configuration with everything, to be changed by a test where it matters.
+#[derive(Debug)]
+pub struct Files {
+    dir: Dir,
+}
+
+/// A running host. It is killed when this goes.
+#[derive(Debug)]
+pub struct Host {
+    child: Child,
+    /// `host:port` of the listener for alerts.
+    pub alerts: String,
+    /// What it said of itself when it was ready.
+    pub ready: Value,
+    log: PathBuf,
+}
+
+impl Files {
+    /// Files with a configuration, guardrails that permit `scale-ecs-service` everything within bounds, and the plugin.
+    #[must_use]
+    pub fn new(dir: Dir, endpoint: &str) -> Self {
+        let files = Self { dir };
+        for sub in ["plugins", "guardrails"] {
+            fs::create_dir_all(files.path(sub)).expect("a directory can be made");
+        }
+        files.write("token", TOKEN);
+        files.write("balm.toml", &configuration(endpoint, "enforce"));
+        files.write("guardrails/web.cedar", RULES);
+        files.write("guardrails/limits.toml", LIMITS);
+        fs::copy(SCALE_ECS_SERVICE, files.path("plugins/scale-ecs-service.wasm")).expect("the plugin can be copied");
+        files
+    }
+
+    /// A path below the directory.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// Write a file.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("a file can be written");
+    }
+
+    /// Change a file.
+    pub fn edit(&self, name: &str, change: impl FnOnce(String) -> String) {
+        let text = fs::read_to_string(self.path(name)).expect("the file can be read");
+        self.write(name, &change(text));
+    }
+
+    /// Run `balm` with this configuration, to its end.
+    #[must_use]
+    pub fn balm(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("balm runs")
+    }
+
+    /// What `balm` prints, and that it succeeds.
+    ///
+    /// # Panics
+    ///
+    /// If it does not succeed.
+    #[must_use]
+    pub fn balm_says(&self, arguments: &[&str]) -> String {
+        let output = self.balm(arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complained = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "balm {arguments:?} failed: {said}{complained}");
+        said
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(programs::balm());
+        command
+            .args(arguments)
+            .env_clear()
+            .env("BALM_CONFIG", self.path("balm.toml"))
+            .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .env("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Start a host and wait until it is ready.
+    #[must_use]
+    pub fn start(&self) -> Host {
+        self.start_with(&[])
+    }
+
+    /// The same with further arguments.
+    ///
+    /// # Panics
+    ///
+    /// If the host ends before it is ready, with what it said.
+    #[must_use]
+    pub fn start_with(&self, arguments: &[&str]) -> Host {
+        let mut host = self.spawn(arguments);
+        let mut line = String::new();
+        let out = host.child.stdout.take().expect("it is piped");
+        BufReader::new(out).read_line(&mut line).expect("its output can be read");
+        assert!(!line.is_empty(), "the host did not become ready: {}", host.log());
+        host.ready = serde_json::from_str(&line).expect("one line of JSON");
+        let alerts = host.ready["alerts"].as_str().expect("an address");
+        let alerts = alerts.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("an address").0;
+        host.alerts = alerts.into();
+        host
+    }
+
+    /// Start a host and do not wait.
+    #[must_use]
+    pub fn spawn(&self, arguments: &[&str]) -> Host {
+        let log = self.path("balm.log");
+        let errors = File::options().create(true).append(true).open(&log).expect("a log file");
+        let mut command = self.command(&[&["serve"], arguments].concat());
+        let child = command.stdout(Stdio::piped()).stderr(errors).spawn().expect("balm starts");
+        Host { child, alerts: String::new(), ready: Value::Null, log }
+    }
+
+    /// A host that refuses to start: what it says, and that it ends by itself.
+    ///
+    /// # Panics
+    ///
+    /// If it starts.
+    #[must_use]
+    pub fn refuses_to_start(&self) -> String {
+        let mut command = self.command(&["serve"]);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("balm starts");
+        let output = child.wait_with_output().expect("it ends");
+        assert!(!output.status.success(), "the host started: {}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+}
+
+impl Host {
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Post a body as Grafana does.
+    pub fn post(&self, body: &[u8]) -> std::io::Result<Answer> {
+        let authorization = format!("Bearer {TOKEN}");
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        http::post(&self.alerts, "/v1/alerts/grafana", &headers, body)
+    }
+
+    /// Post a body that must be accepted.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    pub fn accept(&self, body: &[u8]) {
+        let answer = self.post(body).expect("the host answers");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and wait for the end in order.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end well.
+    pub fn stop(mut self) {
+        self.signal("TERM");
+        let ended = wait::until("the host to end", Duration::from_secs(30), || self.child.try_wait().expect("a child"));
+        assert!(ended.success(), "the host ended with {ended}: {}", self.log());
+    }
+
+    /// Send a signal.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(sent.is_ok_and(|sent| sent.success()), "the signal can be sent");
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().expect("it is our child")
+    }
+
+    /// What it logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// How long tests wait for a host to be ready.
+#[must_use]
+pub const fn ready_within() -> Duration {
+    READY_WITHIN
+}
+
+const RULES: &str = r#"permit(
+    principal == Policy::"web-cpu",
+    action in [Action::"ecs:scale-service", Action::"ecs:redeploy-service", Action::"ecs:stop-task"],
+    resource in Cluster::"arn:aws:ecs:eu-central-1:123456789012:cluster/prod"
+);
+"#;
+
+const LIMITS: &str = r#"
+[[limit]]
+scope = "target"
+count = 100
+window = "1h"
+
+[[bound]]
+minimum = 2
+maximum = 12
+step = 4
+
+[opposes]
+window = "0s"
+"#;
+
+/// A configuration with one policy, `web-cpu`, on service `web` of cluster `prod`.
+#[must_use]
+pub fn configuration(endpoint: &str, mode: &str) -> String {
+    format!(
+        r#"
+listen = "127.0.0.1:0"
+
+[source.grafana]
+kind = "grafana"
+token-file = "token"
+
+[aws]
+call-timeout = "1s"
+
+[[aws.account]]
+id = "{ACCOUNT}"
+regions = ["{REGION}"]
+endpoint = "{endpoint}"
+
+[notifier.log]
+kind = "log"
+
+[journal]
+reserve-mib = 0
+
+[[policy]]
+name = "web-cpu"
+plugin = "scale-ecs-service"
+mode = "{mode}"
+targets = ["arn:aws:ecs:{REGION}:{ACCOUNT}:service/prod/web"]
+
+[policy.match]
+source = "grafana"
+labels = {{ alertname = "HighCpu" }}
+
+[policy.settings]
+minimum = 2
+maximum = 12
+out-step = 2
+in-step = 2
+out-pause = 60
+in-pause = 1
+"#
+    )
+}
+
+/// Where other files of a test go.
+#[must_use]
+pub fn beside(files: &Files) -> &Path {
+    files.dir.path()
+}

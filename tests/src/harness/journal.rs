@@ -1,0 +1,41 @@
+//! Reading a host's journal from its files, as anybody could: nothing here is the host's own code but the chain's.
+
+use std::path::Path;
+
+use balm_core::{
+    line::Chain,
+    record::{Fact, Record},
+    recovery::{self, Rest},
+};
+
+/// All records of a data directory's journal, and their lines.
+///
+/// # Panics
+///
+/// If the journal is damaged. An unfinished write at its end is no damage.
+#[must_use]
+pub fn read(data: &Path) -> Vec<(Record, Vec<u8>)> {
+    let dir = data.join("journal");
+    let mut files: Vec<_> = std::fs::read_dir(&dir).expect("there is a journal").flatten().map(|e| e.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "journal"));
+    files.sort();
+    let (mut chain, mut records) = (Chain::START, Vec::new());
+    for path in files {
+        let bytes = std::fs::read(&path).expect("a file of the journal can be read");
+        let held = recovery::read_file(&bytes, chain, |batch| {
+            for placed in batch {
+                let line = bytes[placed.offset..placed.offset + placed.bytes - 1].to_vec();
+                records.push((placed.line.record, line));
+            }
+        });
+        assert!(matches!(held.rest, Rest::Nothing | Rest::Torn { .. }), "{}: {:?}", path.display(), held.rest);
+        chain = held.chain;
+    }
+    records
+}
+
+/// The facts alone.
+#[must_use]
+pub fn facts(data: &Path) -> Vec<Fact> {
+    read(data).into_iter().map(|(record, _)| record.fact).collect()
+}
