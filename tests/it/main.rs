@@ -1,3 +1,4 @@
 //! Whole-system tests: the real programs, spoken to as strangers do.
 
 mod kills;
+mod sim;
