@@ -120,9 +120,12 @@ impl Episode {
 
     pub(crate) fn repeat(&mut self, alert: &Alert, seq: Seq, now: Timestamp) {
         self.last_seen = now;
-        // A repetition of the end adds nothing; one of the beginning may carry newer values.
-        if self.status == Status::Firing && alert.held.is_none() {
-            self.alert = seq;
+        match self.status {
+            // One of the beginning may carry newer values.
+            Status::Firing if alert.held.is_none() => self.alert = seq,
+            Status::Firing => {}
+            // One of the end may say that it ended later: what fired before that is still an old delivery.
+            Status::Resolved => self.ends_at = self.ends_at.max(alert.ends_at),
         }
     }
 
@@ -279,6 +282,16 @@ mod tests {
             assert_eq!(arrival(Some(&episode), &new, at(21)), Arrival::Reopens);
             let unsaid = alert(Status::Firing, None, None);
             assert_eq!(arrival(Some(&episode), &unsaid, at(21)), Arrival::Reopens);
+        }
+    }
+
+    #[test]
+    fn a_later_end_told_again_moves_the_end() {
+        let mut episode = known(Some(20), Some(20));
+        for (told, end) in [(Some(25), 25), (Some(22), 25), (None, 25)] {
+            episode.repeat(&alert(Status::Resolved, Some(10), told), Seq(9), at(26));
+            let late = alert(Status::Firing, Some(end - 1), None);
+            assert!(matches!(arrival(Some(&episode), &late, at(27)), Arrival::MeansNothing(_)));
         }
     }
 

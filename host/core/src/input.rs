@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Something happened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Input {
     /// The host runs. Calls of an earlier life without an answer become unknown.
     Started(HostStarted),

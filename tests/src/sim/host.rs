@@ -67,6 +67,8 @@ pub(super) struct Stepped {
     /// Records that are durable now and were not before.
     pub(super) durable: Vec<Record>,
     pub(super) effects: Vec<Effect>,
+    /// What somebody sent and, since it crashed, got no answer to.
+    pub(super) unanswered: Vec<Input>,
 }
 
 /// The host and its disk.
@@ -178,9 +180,11 @@ impl Host {
     /// Take what waits and what is due, in one group.
     pub(super) fn step(&mut self, now: Timestamp, crash: Option<Crash>, random: &mut Random) -> Stepped {
         let mut records = Vec::new();
-        let mut acknowledges = false;
+        let mut unanswered = Vec::new();
         for input in std::mem::take(&mut self.inbox) {
-            acknowledges |= matches!(input, Input::Alerts(_));
+            if matches!(input, Input::Alerts(_) | Input::Stop(..) | Input::Resume(..)) {
+                unanswered.push(input.clone());
+            }
             let taken = self.engine.take(input, now);
             debug_assert!(!matches!(taken.reply, Reply::Overloaded(_)));
             records.extend(taken.records);
@@ -196,17 +200,18 @@ impl Host {
         };
         self.disk.extend(reached);
         if matches!(crash, Some(Crash::BeforeWrite | Crash::DuringWrite)) {
-            return Stepped { crashed: true, ..Stepped::default() };
+            return Stepped { crashed: true, unanswered, ..Stepped::default() };
         }
         self.records.extend(records.iter().cloned());
-        if crash != Some(Crash::BeforeAnswer) && acknowledges {
+        if crash != Some(Crash::BeforeAnswer) && !unanswered.is_empty() {
             self.acknowledged = self.chain;
+            unanswered.clear();
         }
         let mut effects = Vec::new();
         if !matches!(crash, Some(Crash::BeforeAnswer | Crash::BeforeRelease)) {
             self.engine.release(|effect| effects.push(effect));
         }
-        Stepped { crashed: crash.is_some(), durable: records, effects }
+        Stepped { crashed: crash.is_some(), durable: records, effects, unanswered }
     }
 
     /// Whether replaying the journal gives another state than living did.

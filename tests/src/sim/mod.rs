@@ -12,7 +12,7 @@ mod world;
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use balm_core::time::Timestamp;
+use balm_core::{input::Input, time::Timestamp};
 
 use self::{
     host::{Crash, Ending, Host},
@@ -60,6 +60,8 @@ enum Event {
     Step,
     /// Something outside happens.
     Script(Happening),
+    /// A sender that got no answer sends the same again.
+    Again(Box<Input>),
     /// Something that the host began comes to its end.
     Ends(Box<Ending>),
     /// A request arrives at the cloud, whether or not the host that sent it still lives.
@@ -117,6 +119,7 @@ impl Simulation {
         for (at, happening) in script::write(&mut simulation.random, ACT_MS) {
             simulation.plan(START + at, Event::Script(happening));
         }
+        simulation.plan(START + ACT_MS, Event::Step);
         simulation.start_host();
         simulation
     }
@@ -159,6 +162,10 @@ impl Simulation {
                     self.world.happens(&happening, self.now);
                 }
             }
+            Event::Again(input) => {
+                self.host.waits(*input);
+                self.wake(0);
+            }
             Event::Ends(ending) => {
                 if let Some(input) = self.host.ends(*ending) {
                     self.host.waits(input);
@@ -189,6 +196,10 @@ impl Simulation {
             self.outcome.crashes += 1;
             self.world.forget_senders(&mut self.random);
             self.start_host();
+            for input in stepped.unanswered {
+                let at = self.now + self.random.within(1_000, 5_000);
+                self.plan(at, Event::Again(Box::new(input)));
+            }
             return;
         }
         for effect in stepped.effects {

@@ -73,19 +73,21 @@ fn write_alert(random: &mut Random, act_ms: u64, fingerprint: u64, script: &mut 
         let lasts = random.within(5_000, act_ms / 3);
         let held = random.percent(5);
         let send = |firing, ago| Sent { service, fingerprint, firing, ago, held };
-        script.push((at, Happening::Alerts(vec![send(true, 60_000)])));
+        script.push((at, Happening::Alerts(vec![send(true, 1_000)])));
         for _ in 0..random.below(3) {
             let late = random.below(lasts);
-            script.push((at + late, Happening::Alerts(vec![send(true, 60_000 + late)])));
+            script.push((at + late, Happening::Alerts(vec![send(true, 1_000 + late)])));
         }
         let end = at + lasts;
         script.push((end, Happening::Alerts(vec![send(false, 0)])));
         if random.percent(20) {
             // The last firing arrives after the end that it was sent before.
-            script.push((end + random.below(3_000), Happening::Alerts(vec![send(true, 60_000 + lasts)])));
+            script.push((end + random.below(3_000), Happening::Alerts(vec![send(true, 1_000 + lasts)])));
         }
         if random.percent(20) {
-            script.push((end + random.below(60_000), Happening::Alerts(vec![send(false, 0)])));
+            // The end is told again, with its own time.
+            let later = random.below(60_000);
+            script.push((end + later, Happening::Alerts(vec![send(false, later)])));
         }
         at = end + random.within(2_000, 240_000);
     }
