@@ -1,11 +1,12 @@
 //! What whole-system tests, proofs and benchmarks share.
 //!
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do; `kills` ends them at
-//! any moment and recounts what is left; `sim` runs the core, a model of the journal and the model cloud under one seed.
+//! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
 //! Nothing here is shipped.
 
 pub mod harness;
 pub mod kills;
+pub mod replay;
 pub mod sim;
 
 /// The component of `scale-ecs-service`, as built from this repository.

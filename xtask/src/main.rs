@@ -1,2 +1,149 @@
-//! x
-fn main() {}
+//! `cargo xtask`: what people and CI run, each a few commands with what they need installed first.
+//!
+//! It compiles in seconds and knows nothing of Balm; the substance of `demo`, `prove` and `bench` is in `tests/src/bin`.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+
+/// The target that policies are built for.
+const WASM: &str = "wasm32-wasip2";
+
+/// Everything that is done with this repository.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Play the main scene: an alert of Grafana's scales a service of a model cloud out, and back in once it resolves.
+    Demo {
+        /// Play it once and end: successfully if both changes were verified.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run all tests.
+    Test,
+    /// Check formatting, lints, documentation, the tree, and licences if cargo-deny is there.
+    Check,
+    /// Show each promise with its figure.
+    Prove {
+        /// One JSON object of numbers on the standard output, and nothing else there.
+        #[arg(long)]
+        json: bool,
+        /// Only the promises whose key begins so: kill, sim, replay or type.
+        #[arg(long, value_name = "KEY")]
+        only: Option<String>,
+        /// Ten times as many kills and seeds.
+        #[arg(long)]
+        long: bool,
+        /// Leave everything there that is needed to recount.
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Demo { once } => {
+            install_wasm()?;
+            program("demo", once.then(|| "--once".to_owned()))
+        }
+        Task::Test => test(),
+        Task::Check => check(),
+        Task::Prove { json, only, long, keep } => {
+            install_wasm()?;
+            let keep = keep.map(|dir| env::current_dir().map(|here| here.join(dir))).transpose()?;
+            let mut arguments = Vec::new();
+            arguments.extend(json.then(|| "--json".to_owned()));
+            arguments.extend(only.map(|key| format!("--only={key}")));
+            arguments.extend(long.then(|| "--long".to_owned()));
+            arguments.extend(keep.map(|dir| format!("--keep={}", dir.display())));
+            program("prove", arguments)
+        }
+    }
+}
+
+/// Run a program of the tests' package.
+fn program(name: &str, arguments: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+    eprintln!("building; the first time takes some minutes");
+    run(cargo(["run", "--quiet", "--package", "balm-tests", "--bin", name, "--"]).args(arguments))
+}
+
+fn test() -> anyhow::Result<()> {
+    install_wasm()?;
+    step("tests", cargo(["test", "--workspace"]).args(["--", "--show-output"]))
+}
+
+fn check() -> anyhow::Result<()> {
+    install_wasm()?;
+    step("formatting", &mut cargo(["fmt", "--all", "--check"]))?;
+    no_binaries()?;
+    step("lints", &mut cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
+    let mut docs = cargo(["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
+    step("documentation", docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
+    let deny = Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if deny.is_ok_and(|status| status.success()) {
+        // Advisories are left out: they need a database from the network.
+        return step("licences, bans, sources", &mut cargo(["deny", "check", "licenses", "bans", "sources"]));
+    }
+    eprintln!("licences, bans, sources: skipped, since cargo-deny is not installed");
+    Ok(())
+}
+
+/// What is built is built: the tree holds text.
+fn no_binaries() -> anyhow::Result<()> {
+    let listed = Command::new("git").current_dir(root()).args(["ls-files"]).output().context("git cannot be run")?;
+    let listed = String::from_utf8_lossy(&listed.stdout);
+    let is_binary = |name: &&str| {
+        let kind = Path::new(name).extension().and_then(|extension| extension.to_str());
+        matches!(kind, Some("wasm" | "cwasm" | "so" | "o" | "a" | "png" | "zip" | "gz"))
+    };
+    let found: Vec<&str> = listed.lines().filter(is_binary).collect();
+    if found.is_empty() { Ok(()) } else { bail!("files that are built are in the tree: {}", found.join(", ")) }
+}
+
+/// Install the target that policies are built for, if it is missing.
+fn install_wasm() -> anyhow::Result<()> {
+    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().context("rustc cannot be run")?;
+    let sysroot = PathBuf::from(String::from_utf8_lossy(&sysroot.stdout).trim());
+    if sysroot.join("lib/rustlib").join(WASM).exists() {
+        return Ok(());
+    }
+    let added = Command::new("rustup").args(["target", "add", WASM]).stdout(Stdio::null()).status();
+    match added {
+        Ok(status) if status.success() => Ok(()),
+        _ => bail!("policies are built for {WASM}, which is not installed: run `rustup target add {WASM}`"),
+    }
+}
+
+fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root()).args(arguments);
+    cargo
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
+    let since = Instant::now();
+    run(command).with_context(|| format!("{name}: not as it should be"))?;
+    eprintln!("{name}: good, {} s", since.elapsed().as_secs());
+    Ok(())
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("{} cannot be run", command.get_program().display()))?;
+    if status.success() { Ok(()) } else { bail!("{} ended with {status}", command.get_program().display()) }
+}

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use balm_core::{line, record::Fact};
 use serde_json::Value;
 
 use super::{
@@ -98,6 +99,20 @@ impl Files {
         let complained = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "balm {arguments:?} failed: {said}{complained}");
         said
+    }
+
+    /// The facts that the running host's audit database has so far.
+    #[must_use]
+    pub fn facts(&self) -> Vec<Fact> {
+        let lines = self.balm_says(&["audit", "tail", "--json", "--no-follow", "--from", "1", "--most", "10000"]);
+        let fact = |line: &str| line::read_json(line.as_bytes()).expect("a record").0.fact;
+        lines.lines().map(fact).collect()
+    }
+
+    /// Start `balm` with this configuration, and go on.
+    #[must_use]
+    pub fn begin(&self, arguments: &[&str], output: Stdio) -> Child {
+        self.command(arguments).stdout(output).spawn().expect("balm starts")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

@@ -8,7 +8,8 @@ use balm_core::{
     recovery::{self, Rest},
 };
 
-/// All records of a data directory's journal, and their lines.
+/// All records of a data directory's journal, and their lines. The host must have ended: what is read while it is written
+/// is no moment's truth.
 ///
 /// # Panics
 ///

@@ -10,7 +10,16 @@ mod random;
 mod script;
 mod world;
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    ops::Range,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
 
 use balm_core::{input::Input, time::Timestamp};
 
@@ -66,6 +75,56 @@ enum Event {
     Ends(Box<Ending>),
     /// A request arrives at the cloud, whether or not the host that sent it still lives.
     Arrives(u64),
+}
+
+/// What many seeds came to.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// How many.
+    pub seeds: u64,
+    /// Crashes in all.
+    pub crashes: u64,
+    /// Crashes of the seed with the fewest.
+    pub crashes_least: u64,
+    /// Changes that the cloud made.
+    pub effects: u64,
+    /// What was violated, with its seed and story.
+    pub violations: Vec<String>,
+}
+
+/// Many seeds, on all processors.
+#[must_use]
+pub fn run_all(seeds: Range<u64>) -> Tally {
+    let next = AtomicU64::new(seeds.start);
+    let tally = Mutex::new(Tally { crashes_least: u64::MAX, ..Tally::default() });
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|threads| {
+        for _ in 0..processors {
+            threads.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    let outcome = run(seed);
+                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(seed, &outcome);
+                }
+            });
+        }
+    });
+    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tally {
+    fn add(&mut self, seed: u64, outcome: &Outcome) {
+        self.seeds += 1;
+        self.crashes += u64::from(outcome.crashes);
+        self.crashes_least = self.crashes_least.min(u64::from(outcome.crashes));
+        self.effects += outcome.effects as u64;
+        if !outcome.violations.is_empty() {
+            self.violations.push(format!("seed {seed}: {outcome:#?}\n{}", story(seed)));
+        }
+    }
 }
 
 /// One seed, from the first alert until everything has come to an end.

@@ -1,0 +1,172 @@
+//! The promises, each with what shows it and its figure.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::Context as _;
+use balm_core::record::Record;
+use balm_tests::{
+    harness::{Dir, journal},
+    kills::{self, Report},
+    replay, sim,
+};
+use clap::Parser;
+
+/// What a seed of the kills comes from: any would do.
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+
+const KILLS: u32 = 50;
+const SEEDS: u64 = 2_000;
+
+/// Things that the type of an approved intent must not allow, each a program that must not compile.
+const TYPE_PROOFS: u64 = 3;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[arg(long)]
+    json: bool,
+    #[arg(long)]
+    only: Option<String>,
+    #[arg(long)]
+    long: bool,
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
+/// One promise.
+struct Promise {
+    says: &'static str,
+    key: &'static str,
+    figure: u64,
+    holds: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let times = if arguments.long { 10 } else { 1 };
+    let wanted = |group: &str| arguments.only.as_deref().is_none_or(|only| only.starts_with(group));
+    let mut promises = Vec::new();
+    if wanted("type") {
+        promises.extend(types()?);
+    }
+    if wanted("kill") || wanted("replay") {
+        let dir = arguments.keep.clone().map_or_else(|| Dir::new("prove"), Dir::kept);
+        let killed = dir.path().join("kills");
+        eprintln!("killing a host {} times under load", KILLS * times);
+        let report = kills::run(&kills::Options { kills: KILLS * times, seed: SEED, keep: Some(killed.clone()) });
+        promises.extend(kill_promises(&report, KILLS * times));
+        promises.extend(replays(&killed)?);
+        explain(&killed, arguments.keep.is_some())?;
+    }
+    if wanted("sim") {
+        let seeds = SEEDS * u64::from(times);
+        eprintln!("simulating {seeds} lives of a host");
+        promises.extend(simulated(&sim::run_all(0..seeds)));
+    }
+    print(&promises, arguments.json);
+    let broken = promises.iter().any(|promise| !promise.holds);
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Nothing unvalidated reaches AWS: the compiler refuses the programs that would.
+fn types() -> anyhow::Result<Vec<Promise>> {
+    eprintln!("compiling what must not compile");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut cargo = Command::new(env!("CARGO"));
+    let tested =
+        cargo.current_dir(root).args(["test", "--quiet", "--package", "balm-core", "--doc", "--", "--show-output"]);
+    let output = tested.arg("--format=pretty").output().context("cargo cannot be run")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let refused = said.lines().filter(|line| line.contains("compile fail") && line.ends_with("ok")).count() as u64;
+    let says = "programs that hand the executor something unvalidated, and do not compile";
+    Ok(vec![Promise { says, key: "type_proofs", figure: refused, holds: refused >= TYPE_PROOFS }])
+}
+
+fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
+    let more =
+        |says, key, figure: usize, least: usize| Promise { says, key, figure: figure as u64, holds: figure >= least };
+    let none = |says, key, figure: usize| Promise { says, key, figure: figure as u64, holds: figure == 0 };
+    vec![
+        more("times a host was ended by SIGKILL, under load", "kills", report.kills as usize, kills as usize),
+        more("alerts that it acknowledged", "kill_acknowledged", report.acknowledged, 1),
+        none("of them missing from the journal", "kill_lost", report.lost),
+        more("scenes that were begun", "kill_scenes", report.scenes, 1),
+        none("of them without their right end", "kill_scenes_unfinished", report.scenes_unfinished),
+        more("changes that the cloud made for it", "kill_effects", report.effects, 1),
+        none("of them made again", "kill_duplicate_effects", report.duplicate_effects),
+        none("of them without an earlier record", "kill_unrecorded_effects", report.unrecorded_effects),
+        none("records that the audit database has otherwise", "kill_audit_differences", report.audit_differences),
+    ]
+}
+
+fn replays(killed: &Path) -> anyhow::Result<Vec<Promise>> {
+    let records: Vec<Record> = journal::read(&killed.join("data")).into_iter().map(|(record, _)| record).collect();
+    eprintln!("making the decisions of {} records again", records.len());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let replayed = runtime.block_on(replay::run(&records))?;
+    let (decisions, differences) = (replayed.decisions as u64, replayed.differences as u64);
+    Ok(vec![
+        Promise { says: "decisions made again", key: "replays", figure: decisions, holds: decisions > 0 },
+        Promise {
+            says: "of them other in one byte, or in their fuel",
+            key: "replay_differences",
+            figure: differences,
+            holds: differences == 0,
+        },
+    ])
+}
+
+fn simulated(tally: &sim::Tally) -> Vec<Promise> {
+    for violation in tally.violations.iter().take(10) {
+        eprintln!("{violation}");
+    }
+    let violations = tally.violations.len() as u64;
+    vec![
+        Promise {
+            says: "simulated lives of a host, each with a crash at least",
+            key: "sim_seeds",
+            figure: tally.seeds,
+            holds: tally.crashes_least > 0,
+        },
+        Promise { says: "crashes in them", key: "sim_crashes", figure: tally.crashes, holds: tally.crashes > 0 },
+        Promise { says: "changes made in them", key: "sim_effects", figure: tally.effects, holds: tally.effects > 0 },
+        Promise {
+            says: "violations of an invariant",
+            key: "sim_violations",
+            figure: violations,
+            holds: violations == 0,
+        },
+    ]
+}
+
+/// Say how to recount what was kept, or remove it.
+fn explain(killed: &Path, keep: bool) -> anyhow::Result<()> {
+    if !keep {
+        std::fs::remove_dir_all(killed)?;
+        return Ok(());
+    }
+    let text = "acknowledged.txt   alerts that were answered 200: fingerprint and status\n\
+                cloud-calls.jsonl  every call that the cloud got, written before it was answered\n\
+                data/journal       what Balm wrote: `balm audit export --data data` turns it into JSON lines\n\
+                seed.txt           what the moments of the kills came from\n\n\
+                Lost: fingerprints of the first without an `alert-received` in the export.\n\
+                Doubled: tokens that are in two applied UpdateService calls of the second.\n";
+    std::fs::write(killed.join("RECOUNT.txt"), text)?;
+    eprintln!("everything that is needed to recount is in {}", killed.display());
+    Ok(())
+}
+
+fn print(promises: &[Promise], json: bool) {
+    if json {
+        let figures: BTreeMap<&str, u64> = promises.iter().map(|promise| (promise.key, promise.figure)).collect();
+        println!("{}", serde_json::to_string(&figures).expect("numbers are JSON"));
+        return;
+    }
+    for Promise { says, key, figure, holds } in promises {
+        let mark = if *holds { "" } else { "   BROKEN" };
+        println!("{figure:>8}  {key:<24} {says}{mark}");
+    }
+}
