@@ -71,12 +71,12 @@ struct Ready {
 type InForce = BTreeMap<PluginName, Digest>;
 
 /// Run a host until it is told to end.
-pub(crate) fn serve(config: Config, accept_loss: bool) -> anyhow::Result<()> {
+pub(crate) fn serve(config: &Config, accept_loss: bool) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data)?;
     let guests = guest_runtime().context("the threads for plugins cannot be started")?;
     let io = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("balm-io").build()?;
     let guest_handle = guests.handle().clone();
-    let ended = io.block_on(run(&config, data.path(), guest_handle, accept_loss));
+    let ended = io.block_on(run(config, data.path(), guest_handle, accept_loss));
     guests.shutdown_background();
     io.shutdown_timeout(Duration::from_secs(1));
     ended

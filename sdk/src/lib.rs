@@ -1,4 +1,4 @@
-//! Write remediation policies for [Balm](https://github.com/balm) in Rust.
+//! Write remediation policies for Balm in Rust.
 //!
 //! A policy is a pure function. Balm calls it when an alert fires or resolves, with everything it may know; it answers
 //! with a decision: what to change, and why. It never acts by itself: Balm looks at the target, asks its guardrails, acts,

@@ -47,6 +47,7 @@ thread_local! {
     static LOGGED: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
 }
 
+#[cfg(not(target_family = "wasm"))]
 pub(crate) fn log(level: Level, message: &str) {
     LOGGED.with_borrow_mut(|logged| logged.push((level, message.into())));
 }

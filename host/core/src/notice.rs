@@ -110,7 +110,7 @@ fn words(fact: &Fact) -> (Urgency, String) {
         ),
         Fact::PluginRefused(refused) => (Person, format!("plugin {} was refused: {}", refused.plugin, refused.why)),
         Fact::ClockJumped(jump) => {
-            (Person, format!("the clock was set ahead by {} s; accept it with `balm clock accept`", jump.by_ms / 1000))
+            (Person, format!("the clock was set ahead by {} s; accept it with `balm accept-clock`", jump.by_ms / 1000))
         }
         Fact::AccountChecked(checked) => {
             let why = checked.identity.as_ref().err().map_or("", String::as_str);

@@ -13,13 +13,14 @@ mod plugin;
 mod sandbox;
 mod store;
 mod wasi;
+#[cfg(feature = "yardstick")]
+pub mod yardstick;
 
 pub use plugin::{LoadError, Plugin, Round};
 pub use sandbox::{ENGINE_VERSION, Sandbox, SandboxError};
 pub use store::{Level, LogLine};
 
 /// The contract, as types.
-#[expect(clippy::all, clippy::pedantic, reason = "generated from the documented contract")]
 mod contract {
     wasmtime::component::bindgen!({
         path: "../../wit/0.1.0",

@@ -130,9 +130,8 @@ impl Place {
     fn data(&self) -> anyhow::Result<PathBuf> {
         match &self.data {
             Some(data) => Ok(data.clone()),
-            None => config::data_dir(&self.config).with_context(|| {
-                format!("the data directory is not known: name it with --data, or the configuration with --config")
-            }),
+            None => config::data_dir(&self.config)
+                .context("the data directory is not known: name it with --data, or the configuration with --config"),
         }
     }
 
@@ -146,7 +145,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve { config, log_format, accept_loss } => {
             telemetry::start(log_format);
-            app::serve(config::load(&config)?, accept_loss)?;
+            app::serve(&config::load(&config)?, accept_loss)?;
         }
         Command::Check { config } => return check::run(&config),
         Command::Status { place } => print(&place.client()?.get("/status")?),

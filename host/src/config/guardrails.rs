@@ -75,7 +75,7 @@ fn read_limit(mut section: Section<'_>) -> Option<Limit> {
         ("target", Scope::Target),
     ];
     let missing = |section: &Section<'_>, key: &str, what: &str| {
-        section.mistake(section.line(), format_args!("{key} is missing: {what}"))
+        section.mistake(section.line(), format_args!("{key} is missing: {what}"));
     };
     let has = section.has("scope");
     let scope = section.word("scope", &scopes);

@@ -9,7 +9,7 @@ mod guardrails;
 mod notifiers;
 mod policies;
 mod secret;
-mod sources;
+pub(crate) mod sources;
 
 use std::{
     collections::BTreeMap,
@@ -24,13 +24,7 @@ use balm_core::{
     name::{NotifierName, PluginName, PolicyName, SourceName},
 };
 
-pub(crate) use self::{
-    aws::AwsAccount,
-    document::Mistake,
-    notifiers::Notifier,
-    secret::Secret,
-    sources::{Hmac, Source},
-};
+pub(crate) use self::{aws::AwsAccount, document::Mistake, notifiers::Notifier, secret::Secret, sources::Source};
 use self::{
     document::{Document, Mistakes, Section},
     policies::Written,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use balm_core::time::Timestamp;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -32,7 +32,7 @@ pub(crate) enum Refusal {
 
 /// What can be checked before the body is read.
 pub(crate) fn check_head(source: &Source, headers: &HeaderMap) -> Result<(), Refusal> {
-    let credential = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+    let credential = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
     if !source.bearer.is_empty() {
         let token = credential.and_then(|value| after_scheme(value, "bearer")).ok_or(Refusal::Missing)?;
         let right = source.bearer.iter().filter(|secret| secret.matches(token)).count();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn signed(timestamp_header: Option<&str>) -> Source {
-        let hmac = config::Hmac {
+        let hmac = config::sources::Hmac {
             keys: vec!["wrong".into(), "s3cr3t".into()],
             header: "x-grafana-alerting-signature".into(),
             timestamp_header: timestamp_header.map(Into::into),

@@ -265,7 +265,8 @@ mod tests {
 
     #[test]
     fn an_alert_that_cannot_be_understood_is_named_by_its_place() {
-        let bad = |change: &dyn Fn(&mut Value)| {
+        type Change<'a> = &'a dyn Fn(&mut Value);
+        let bad = |change: Change<'_>| {
             let body = body(|body| {
                 let mut second = body["alerts"][0].clone();
                 change(&mut second);
@@ -273,7 +274,7 @@ mod tests {
             });
             parse(&grafana(), &body).unwrap_err().to_string()
         };
-        let cases: [(&dyn Fn(&mut Value), &str); 5] = [
+        let cases: [(Change<'_>, &str); 5] = [
             (&|a| drop(a.as_object_mut().unwrap().remove("fingerprint")), "alert 1 of the body has no fingerprint"),
             (&|a| a["fingerprint"] = json!("x".repeat(129)), "alert 1 of the body has a fingerprint of 129 bytes"),
             (&|a| a["status"] = json!("pending"), "alert 1 of the body has the status \"pending\""),

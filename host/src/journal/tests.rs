@@ -8,7 +8,7 @@ use balm_core::{
     time::Timestamp,
 };
 
-use super::*;
+use super::{open::OpenError, *};
 use crate::test_dir::TestDir;
 
 const SMALL: Layout = Layout { segment_bytes: 8 << 10, reserve_bytes: 0 };

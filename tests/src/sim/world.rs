@@ -155,7 +155,7 @@ impl World {
             }
             Effect::Skip(skipped) => vec![ends(now, Input::Skipped(skipped))],
             Effect::Look(look) => {
-                let (took, input) = self.look(look, now, random);
+                let (took, input) = self.look(&look, now, random);
                 vec![ends(now + took, input)]
             }
             Effect::Act(intent) => {
@@ -223,7 +223,7 @@ impl World {
         (took, capsule)
     }
 
-    fn look(&mut self, look: Look, now: u64, random: &mut Random) -> (u64, Input) {
+    fn look(&mut self, look: &Look, now: u64, random: &mut Random) -> (u64, Input) {
         let (reading, delay) = self.read(&look.target, now);
         let input = Input::Looked {
             intent: look.intent,
