@@ -4,7 +4,7 @@
 //! found ([`configuration`]) and evaluated ([`evaluation`]); each evaluation is kept as a capsule. What a policy proposes
 //! is an intent ([`intent`]); the host looks at the target for itself ([`look`]), and the guard ([`guard`]) judges. Only the
 //! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). All of it is records
-//! ([`record`]), which become lines of a journal ([`line`]) and are believed again after a crash ([`recovery`]). What all
+//! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]). What all
 //! records say together is the state ([`state`]); what is due is a function of it ([`engine`]). People are told by notices
 //! ([`notice`]). Every bound stands in [`caps`].
 //!

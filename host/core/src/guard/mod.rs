@@ -1,6 +1,6 @@
 //! The guard: the only way from a proposed intent to an approved one.
 //!
-//! [`ProposedIntent::judge`] runs every check, records what each found, and lets the first that fails name the verdict.
+//! `ProposedIntent::judge` runs every check, records what each found, and lets the first that fails name the verdict.
 //! An [`ApprovedIntent`] can be made nowhere else: its fields are private, it can be neither cloned nor read from text,
 //! and whoever acts on it uses it up. So what was not judged on a fresh look cannot reach AWS, and what was judged once
 //! cannot be done twice. The guard refuses to know how to look and how to act.
