@@ -2,8 +2,10 @@
 //!
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do; `kills` ends them at
 //! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
+//! `bench` measures.
 //! Nothing here is shipped.
 
+pub mod bench;
 pub mod harness;
 pub mod kills;
 pub mod replay;

@@ -34,34 +34,46 @@ pub async fn run(records: &[Record]) -> anyhow::Result<Replayed> {
     let mut past = Past::default();
     let mut replayed = Replayed::default();
     for record in records {
-        match &record.fact {
-            Fact::AlertReceived(received) => drop(past.alerts.insert(record.seq.0, Arc::new(received.alert.clone()))),
-            Fact::Configured(configured) => drop(past.configured.insert(record.seq.0, configured)),
-            Fact::Evaluated(capsule) if capsule.plugin == plugin.digest() => {
-                let Conclusion::Decided(then) = &capsule.conclusion else { continue };
-                let again = plugin.evaluate(&past.input(capsule)?).await;
-                let same = match again.outcome {
-                    Ok(Outcome::Decided(now)) => serde_json::to_vec(&now)? == serde_json::to_vec(then)?,
-                    Ok(Outcome::Needs(_)) | Err(_) => false,
-                };
-                replayed.decisions += 1;
-                replayed.differences += usize::from(!same || again.fuel != capsule.fuel);
-            }
-            _ => {}
+        past.remember(record);
+        let Fact::Evaluated(capsule) = &record.fact else { continue };
+        let Conclusion::Decided(then) = &capsule.conclusion else { continue };
+        if capsule.plugin != plugin.digest() {
+            continue;
         }
+        let again = plugin.evaluate(&past.input(capsule)?).await;
+        let same = match again.outcome {
+            Ok(Outcome::Decided(now)) => serde_json::to_vec(&now)? == serde_json::to_vec(then)?,
+            Ok(Outcome::Needs(_)) | Err(_) => false,
+        };
+        replayed.decisions += 1;
+        replayed.differences += usize::from(!same || again.fuel != capsule.fuel);
     }
     Ok(replayed)
 }
 
 /// The records that capsules name.
 #[derive(Default)]
-struct Past<'a> {
+pub struct Past<'a> {
     alerts: BTreeMap<u64, Arc<Alert>>,
     configured: BTreeMap<u64, &'a Configured>,
 }
 
-impl Past<'_> {
-    fn input(&self, capsule: &Capsule) -> anyhow::Result<Input> {
+impl<'a> Past<'a> {
+    /// Keep a record if a capsule may name it.
+    pub fn remember(&mut self, record: &'a Record) {
+        match &record.fact {
+            Fact::AlertReceived(received) => drop(self.alerts.insert(record.seq.0, Arc::new(received.alert.clone()))),
+            Fact::Configured(configured) => drop(self.configured.insert(record.seq.0, configured)),
+            _ => {}
+        }
+    }
+
+    /// What a capsule's last round was called with.
+    ///
+    /// # Errors
+    ///
+    /// If it names a record that was not remembered.
+    pub fn input(&self, capsule: &Capsule) -> anyhow::Result<Input> {
         let alert = self.alerts.get(&capsule.alert.0).context("a capsule names an alert that is not there")?;
         Ok(Input {
             alert: Arc::clone(alert),

@@ -1,6 +1,6 @@
 //! `cargo xtask`: what people and CI run, each a few commands with what they need installed first.
 //!
-//! It compiles in seconds and knows nothing of Balm; the substance of `demo`, `prove` and `bench` is in `tests/src/bin`.
+//! It compiles in seconds and knows nothing of Balm; the substance of `demo`, `bench` and `prove` is in `tests/src/bin`.
 
 use std::{
     env,
@@ -35,6 +35,15 @@ enum Task {
     Test,
     /// Check formatting, lints, documentation, the tree, and licences if cargo-deny is there.
     Check,
+    /// Measure the release build, each figure beside what this machine gives at best.
+    Bench {
+        /// One JSON object of numbers on the standard output, and nothing else there.
+        #[arg(long)]
+        json: bool,
+        /// Only raw, act or load.
+        #[arg(long, value_name = "GROUP")]
+        only: Option<String>,
+    },
     /// Show each promise with its figure.
     Prove {
         /// One JSON object of numbers on the standard output, and nothing else there.
@@ -60,6 +69,14 @@ fn main() -> anyhow::Result<()> {
         }
         Task::Test => test(),
         Task::Check => check(),
+        Task::Bench { json, only } => {
+            install_wasm()?;
+            let arguments =
+                json.then(|| "--json".to_owned()).into_iter().chain(only.map(|key| format!("--only={key}")));
+            eprintln!("building the release; the first time takes some minutes");
+            run(cargo(["run", "--release", "--quiet", "--package", "balm-tests", "--bin", "bench", "--"])
+                .args(arguments))
+        }
         Task::Prove { json, only, long, keep } => {
             install_wasm()?;
             let keep = keep.map(|dir| env::current_dir().map(|here| here.join(dir))).transpose()?;

@@ -31,7 +31,11 @@ impl log::Host for Silent {
 
 impl<'a> Bare<'a> {
     /// Compile and link a component. Whatever else it imports traps if it is called.
-    pub fn new(sandbox: &'a Sandbox, component: &[u8], input: &Input) -> wasmtime::Result<Self> {
+    pub fn new(sandbox: &'a Sandbox, component: &[u8], input: &Input) -> Result<Self, String> {
+        Self::link(sandbox, component, input).map_err(|error| format!("{error:#}"))
+    }
+
+    fn link(sandbox: &'a Sandbox, component: &[u8], input: &Input) -> wasmtime::Result<Self> {
         let component = Component::from_binary(&sandbox.engine, component)?;
         let mut linker = Linker::new(&sandbox.engine);
         log::add_to_linker::<_, HasSelf<Silent>>(&mut linker, |silent| silent)?;
@@ -41,7 +45,11 @@ impl<'a> Bare<'a> {
     }
 
     /// One store, one instance, one call: whether it decided.
-    pub async fn evaluate(&self) -> wasmtime::Result<bool> {
+    pub async fn evaluate(&self) -> Result<bool, String> {
+        self.call().await.map_err(|error| format!("{error:#}"))
+    }
+
+    async fn call(&self) -> wasmtime::Result<bool> {
         let mut store = Store::new(&self.sandbox.engine, Silent);
         store.set_fuel(limits::FUEL)?;
         store.set_epoch_deadline(u64::MAX / 2);

@@ -1,0 +1,55 @@
+//! Measures the release build and prints its figures.
+
+use std::time::Duration;
+
+use balm_tests::bench::{Figures, act, decide, load, raw};
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// One JSON object of numbers on the standard output.
+    #[arg(long)]
+    json: bool,
+    /// Only raw, act (with decide) or load.
+    #[arg(long)]
+    only: Option<String>,
+    /// Seconds of each load.
+    #[arg(long, default_value = "30")]
+    seconds: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let wanted = |group: &str| arguments.only.as_deref().is_none_or(|only| only == group);
+    let lasts = Duration::from_secs(arguments.seconds);
+    let mut figures = Figures::new();
+    if wanted("raw") {
+        raw::measure(&mut figures)?;
+    }
+    if wanted("act") {
+        let records = act::measure(&mut figures)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(decide::measure(&records, &mut figures))?;
+    }
+    if wanted("load") {
+        eprintln!("loading a host with single alerts, then with bodies of 100");
+        let single = load::Load {
+            alerts: 1,
+            lasts,
+            key: "ack_requests_per_s",
+            audit: "audit_lag_s_single",
+            drain: "drain_s_single",
+        };
+        load::measure(single, &mut figures)?;
+        let bodies = load::Load { alerts: 100, lasts, key: "ack_alerts_per_s", audit: "audit_lag_s", drain: "drain_s" };
+        load::measure(bodies, &mut figures)?;
+    }
+    if arguments.json {
+        println!("{}", serde_json::to_string(&figures)?);
+    } else {
+        for (key, figure) in &figures {
+            println!("{figure:>12.2}  {key}");
+        }
+    }
+    Ok(())
+}
