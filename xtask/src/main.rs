@@ -65,7 +65,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Demo { once } => {
             install_wasm()?;
-            program("demo", once.then(|| "--once".to_owned()))
+            program("debug", "demo", once.then(|| "--once".to_owned()))
         }
         Task::Test => test(),
         Task::Check => check(),
@@ -73,9 +73,7 @@ fn main() -> anyhow::Result<()> {
             install_wasm()?;
             let arguments =
                 json.then(|| "--json".to_owned()).into_iter().chain(only.map(|key| format!("--only={key}")));
-            eprintln!("building the release; the first time takes some minutes");
-            run(cargo(["run", "--release", "--quiet", "--package", "balm-tests", "--bin", "bench", "--"])
-                .args(arguments))
+            program("release", "bench", arguments)
         }
         Task::Prove { json, only, long, keep } => {
             install_wasm()?;
@@ -85,15 +83,23 @@ fn main() -> anyhow::Result<()> {
             arguments.extend(only.map(|key| format!("--only={key}")));
             arguments.extend(long.then(|| "--long".to_owned()));
             arguments.extend(keep.map(|dir| format!("--keep={}", dir.display())));
-            program("prove", arguments)
+            program("debug", "prove", arguments)
         }
     }
 }
 
-/// Run a program of the tests' package.
-fn program(name: &str, arguments: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+/// Run a program of the tests' package, in the build of this name.
+///
+/// The whole workspace is selected whatever is built, here and wherever the programs build others: with the same features
+/// everywhere, nothing is compiled twice.
+fn program(build: &str, name: &str, arguments: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
     eprintln!("building; the first time takes some minutes");
-    run(cargo(["run", "--quiet", "--package", "balm-tests", "--bin", name, "--"]).args(arguments))
+    let profile = if build == "release" { "release" } else { "dev" };
+    let built = ["build", "--workspace", "--quiet", "--profile", profile];
+    run(cargo(built).args(["--bin", "balm", "--bin", name]))?;
+    let own = env::current_exe().context("this program's own place is not known")?;
+    let target = own.ancestors().nth(2).context("this program is not in a target directory")?;
+    run(Command::new(target.join(build).join(name)).current_dir(root()).args(arguments))
 }
 
 fn test() -> anyhow::Result<()> {

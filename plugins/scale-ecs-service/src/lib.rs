@@ -1,7 +1,7 @@
 //! Scales an ECS service out while an alert says that it is saturated, and slowly back in afterwards.
 //!
 //! Out, when a saturation alert fires, and again for as long as it keeps firing. In, step by step, after it has resolved,
-//! down to what was there before this episode; or while an alert fires that says that there is too little load, down to the
+//! by what this episode added and down to what was there before it; or while an alert fires that says that there is too little load, down to the
 //! minimum. Never below the operator's minimum, never further above the maximum, never while something is still on its way,
 //! and never as a correction of what somebody set by hand.
 //!
@@ -165,7 +165,9 @@ fn relieved(input: &Input<Settings>, target: &Target, service: &Service) -> Plan
         return Plan::nothing(format!("{name} is well again, and nothing was added to it"));
     };
     let floor = before.max(minimum);
-    if from <= floor {
+    // What runs above the floor may be another episode's by now: each gives back its own.
+    let left = still_added(input, target);
+    if from <= floor || left == 0 {
         return Plan::nothing(format!("{name} is well again with {from} tasks, and nothing is left to give back"));
     }
     // An end in the future is a sender's clock that is ahead: it tells as little as none.
@@ -180,7 +182,7 @@ fn relieved(input: &Input<Settings>, target: &Target, service: &Service) -> Plan
     if let Some(wait) = not_yet(input, target, service, in_pause) {
         return wait;
     }
-    let to = from.saturating_sub(in_step).max(floor);
+    let to = from.saturating_sub(in_step.min(left)).max(floor);
     scale(target, from, to, format!("{name} is well again: from {from} to {to} tasks, on the way to {floor}"), in_pause)
 }
 
@@ -236,6 +238,16 @@ fn before_this_episode(input: &Input<Settings>, target: &Target) -> Option<u32> 
     };
     let before = input.history.iter().filter(added).filter_map(|past| past.before("desired")).min()?;
     u32::try_from(before).ok()
+}
+
+/// The tasks that this episode added and has not given back.
+fn still_added(input: &Input<Settings>, target: &Target) -> u32 {
+    let changes = input.history.iter().filter(|past| past.target == *target && !past.changed_nothing());
+    let desired = |past: &PastIntent| Some((past.before("desired")?, past.after("desired")?));
+    let (added, given_back) = changes.filter_map(desired).fold((0_u64, 0_u64), |(added, given_back), (from, to)| {
+        (added.saturating_add(to.saturating_sub(from)), given_back.saturating_add(from.saturating_sub(to)))
+    });
+    u32::try_from(added.saturating_sub(given_back)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -158,6 +158,22 @@ fn it_gives_back_nothing_that_it_did_not_add() {
 }
 
 #[test]
+fn what_another_episode_added_since_is_left_to_that_one() {
+    let step = |back: u32, desired: u32| {
+        let scene = over().trigger(Trigger::LookAgain).alert(|alert| alert.ends_at = None);
+        let scene = scene.past(scaled(WEB, 4, 6, 3000, "verified")).past(scaled(WEB, 6, back, 2000, "verified"));
+        scene.service(WEB, service(desired)).decide::<ScaleEcsService>()
+    };
+    let done = step(4, 6);
+    assert_eq!((to(&done), done.look_again_after), (None, None), "both were given back; these are somebody else's");
+    assert_eq!(to(&step(5, 7)), Some(6), "one is still to be given back");
+    let settings = r#"{"minimum": 2, "maximum": 10, "in-step": 3}"#;
+    let scene = over().settings(settings).trigger(Trigger::LookAgain).alert(|alert| alert.ends_at = None);
+    let scene = scene.past(scaled(WEB, 4, 6, 3000, "verified")).service(WEB, service(9));
+    assert_eq!(to(&scene.decide::<ScaleEcsService>()), Some(7), "no more than was added");
+}
+
+#[test]
 fn a_low_alert_takes_a_step_in_down_to_the_minimum() {
     let decision = low().service(WEB, service(4)).decide::<ScaleEcsService>();
     assert_eq!((to(&decision), decision.look_again_after), (Some(3), Some(600)));

@@ -21,6 +21,9 @@ pub fn balm_cloud() -> &'static Path {
 }
 
 /// Build a program of this workspace in the profile of the running one, and say where it is.
+///
+/// The whole workspace is selected although one program is built: features are those of all its packages together, as they
+/// were for the running program, so that nothing it stands on is compiled a second time.
 fn build(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a program knows where it is");
     // <target>/<profile>/deps/<test> or <target>/<profile>/<program>
@@ -30,7 +33,7 @@ fn build(name: &str) -> PathBuf {
     let profile = if dir.ends_with("release") { "release" } else { "dev" };
     let built = Command::new(env!("CARGO"))
         .current_dir(root)
-        .args(["build", "--quiet", "--profile", profile, "--package", name, "--bin", name, "--target-dir"])
+        .args(["build", "--quiet", "--profile", profile, "--workspace", "--bin", name, "--target-dir"])
         .arg(target)
         .status()
         .expect("cargo runs");
