@@ -34,6 +34,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    // reqwest takes the process's provider and panics without one; that AWS's client sets it first is not to be relied on.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = cli::Cli::parse();
     match cli::run(cli) {
         Ok(code) => code,
