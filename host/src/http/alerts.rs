@@ -44,6 +44,7 @@ pub(crate) struct Alerts {
     sources: std::collections::BTreeMap<SourceName, Source>,
     inbox: Inbox,
     body_bytes: usize,
+    body_within: Duration,
     in_flight: Semaphore,
 }
 
@@ -62,7 +63,7 @@ enum Refused {
     Unauthorized,
     Bad(String),
     TooLarge(usize),
-    TooSlow,
+    TooSlow(Duration),
     Overloaded(String),
 }
 
@@ -72,7 +73,8 @@ impl Alerts {
         inbox: Inbox,
         body_bytes: usize,
     ) -> Self {
-        Self { sources, inbox, body_bytes, in_flight: Semaphore::new(IN_FLIGHT_BYTES / KIB) }
+        let in_flight = Semaphore::new(IN_FLIGHT_BYTES / KIB);
+        Self { sources, inbox, body_bytes, body_within: BODY_TIMEOUT, in_flight }
     }
 }
 
@@ -146,14 +148,14 @@ async fn read<'a>(
     let share = u32::try_from(bytes / KIB + 1).unwrap_or(u32::MAX);
     let held = alerts.in_flight.try_acquire_many(share);
     let held = held.map_err(|_| Refused::Overloaded("too many bytes are being received".into()))?;
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, alerts.body_bytes).collect()).await;
+    let collected = tokio::time::timeout(alerts.body_within, Limited::new(body, alerts.body_bytes).collect()).await;
     match collected {
         Ok(Ok(body)) => Ok((body.to_bytes(), held)),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
             Err(Refused::TooLarge(alerts.body_bytes))
         }
         Ok(Err(_)) => Err(Refused::Bad("the body did not arrive whole".into())),
-        Err(_) => Err(Refused::TooSlow),
+        Err(_) => Err(Refused::TooSlow(alerts.body_within)),
     }
 }
 
@@ -174,12 +176,36 @@ impl IntoResponse for Refused {
                 let why = format!("the body is larger than {} KiB: set max alerts on the contact point", most / KIB);
                 text(StatusCode::PAYLOAD_TOO_LARGE, why)
             }
-            Self::TooSlow => text(StatusCode::REQUEST_TIMEOUT, "the body took too long".into()),
-            Self::Overloaded(why) => {
-                let mut response = text(StatusCode::SERVICE_UNAVAILABLE, format!("overloaded: {why}"));
-                response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("5"));
-                response
-            }
+            // What was slow this time need not be the next, and whoever gets a 408 gives up.
+            Self::TooSlow(within) => come_back(text, format!("the body did not arrive within {} s", within.as_secs())),
+            Self::Overloaded(why) => come_back(text, format!("overloaded: {why}")),
         }
+    }
+}
+
+fn come_back(text: impl Fn(StatusCode, String) -> Response, why: String) -> Response {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
+    response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("5"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::AUTHORIZATION;
+
+    use super::*;
+    use crate::engine;
+
+    #[tokio::test]
+    async fn whoever_is_too_slow_with_the_body_is_told_to_come_back() {
+        let source = Source { bearer: vec!["token".into()], basic: None, hmac: None };
+        let (inbox, _waiting) = engine::inbox();
+        let alerts = Alerts::new([("grafana".parse().unwrap(), source)].into(), inbox, 1 << 20);
+        let alerts = Alerts { body_within: Duration::from_millis(1), ..alerts };
+        let headers = [(AUTHORIZATION, "Bearer token".parse().unwrap())].into_iter().collect();
+        let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let response = receive(State(Arc::new(alerts)), Path("grafana".into()), headers, never).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[RETRY_AFTER], "5");
     }
 }
