@@ -33,7 +33,7 @@ pub struct Episode {
     pub last_seen: Timestamp,
     /// When it began, by the sender's clock.
     pub starts_at: Option<Timestamp>,
-    /// When it ended, by the sender's clock, or by ours where the sender did not say.
+    /// When it ended, by the sender's clock, where the sender said.
     pub ends_at: Option<Timestamp>,
     /// When it was resolved.
     pub resolved_at: Option<Timestamp>,
@@ -134,7 +134,9 @@ impl Episode {
         self.status = Status::Resolved;
         self.last_seen = now;
         self.resolved_at = Some(now);
-        self.ends_at = alert.ends_at.or(Some(now));
+        // Our own time is no substitute: it is later by what the delivery took, and what began meanwhile would seem to
+        // have been over before.
+        self.ends_at = alert.ends_at;
     }
 
     /// Until when it lives without a sign of life, or is remembered after its end.
@@ -197,14 +199,22 @@ fn fires(known: &Episode, alert: &Alert, now: Timestamp) -> Arrival {
     if known.status == Status::Firing && known.ended.is_none() {
         return Arrival::Repeats;
     }
-    if let (Some(starts), Some(ended)) = (alert.starts_at, known.ends_at)
-        && starts < ended
-    {
+    if alert.starts_at.is_some_and(|starts| is_over(known, starts)) {
         return Arrival::MeansNothing("it began before the end that is already known: a late delivery");
     }
     let over_since = known.ended.map_or(known.last_seen, |(at, _)| at);
     let soon = now.since(over_since) < Duration::from_secs(caps::REOPEN_WITHIN_S);
     if known.ended.is_none() || soon { Arrival::Reopens } else { Arrival::Opens }
+}
+
+/// Whether what began then is what is known to be over.
+fn is_over(known: &Episode, starts: Timestamp) -> bool {
+    match (known.ends_at, known.starts_at, known.status) {
+        (Some(ended), _, _) => starts < ended,
+        // When it ended is not known: what began no later than it did is the same.
+        (None, Some(started), Status::Resolved) => starts <= started,
+        (None, _, _) => false,
+    }
 }
 
 fn resolves(known: &Episode, alert: &Alert) -> Arrival {
@@ -283,6 +293,26 @@ mod tests {
             let unsaid = alert(Status::Firing, None, None);
             assert_eq!(arrival(Some(&episode), &unsaid, at(21)), Arrival::Reopens);
         }
+    }
+
+    #[test]
+    fn after_an_end_without_a_time_only_what_began_later_is_new() {
+        let mut episode = known(None, None);
+        episode.resolve(&alert(Status::Resolved, Some(10), None), Seq(2), at(20));
+        let fires = |start| alert(Status::Firing, Some(start), None);
+        assert!(matches!(arrival(Some(&episode), &fires(9), at(21)), Arrival::MeansNothing(_)));
+        assert!(matches!(arrival(Some(&episode), &fires(10), at(21)), Arrival::MeansNothing(_)));
+        assert_eq!(arrival(Some(&episode), &fires(11), at(21)), Arrival::Reopens);
+        episode.ended = Some((at(20), EpisodeEnd::Resolved));
+        assert!(matches!(arrival(Some(&episode), &fires(10), at(21)), Arrival::MeansNothing(_)));
+        assert_eq!(arrival(Some(&episode), &fires(11), at(21)), Arrival::Reopens);
+    }
+
+    #[test]
+    fn what_expired_while_it_fired_is_not_over() {
+        let mut episode = known(None, None);
+        episode.ended = Some((at(20), EpisodeEnd::Expired));
+        assert_eq!(arrival(Some(&episode), &alert(Status::Firing, Some(10), None), at(21)), Arrival::Reopens);
     }
 
     #[test]
