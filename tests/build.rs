@@ -1,15 +1,19 @@
-//! Builds the plugins of this repository for Wasm, so that tests run what was just edited.
+//! Builds the plugins of this repository and the guests of its tests for Wasm, so that tests run what was just edited.
 //!
 //! Nested cargo has a target directory of its own: two builds in one directory would wait for each other.
 
 use std::{env, path::PathBuf, process::Command};
 
-const PLUGINS: [&str; 1] = ["scale-ecs-service"];
+/// What is shipped.
+const PLUGINS: &[&str] = &["scale-ecs-service"];
+
+/// What only tests run, each a package below `guests`.
+const GUESTS: &[&str] = &["propose-anything"];
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("wasm");
-    for watched in ["sdk", "plugins", "wit", "Cargo.toml"] {
+    for watched in ["sdk", "plugins", "tests/guests", "wit", "Cargo.toml"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets it"));
@@ -20,13 +24,16 @@ fn main() {
         // What cargo tells this script about the host's build is not true of the nested one.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTC_WORKSPACE_WRAPPER");
-    for plugin in PLUGINS {
-        cargo.args(["--package", plugin]);
+    for package in PLUGINS.iter().chain(GUESTS) {
+        cargo.args(["--package", package]);
     }
     let built = cargo.status().expect("cargo runs");
     assert!(built.success(), "the plugins cannot be built: is the target there? rustup target add wasm32-wasip2");
-    for plugin in PLUGINS {
-        let file = out.join("wasm32-wasip2/plugin").join(plugin.replace('-', "_")).with_extension("wasm");
-        println!("cargo::rustc-env=PLUGIN_{}={}", plugin.replace('-', "_").to_uppercase(), file.display());
+    for (kind, packages) in [("PLUGIN", PLUGINS), ("GUEST", GUESTS)] {
+        for package in packages {
+            let name = package.replace('-', "_");
+            let file = out.join("wasm32-wasip2/plugin").join(&name).with_extension("wasm");
+            println!("cargo::rustc-env={kind}_{}={}", name.to_uppercase(), file.display());
+        }
     }
 }

@@ -13,3 +13,6 @@ pub mod sim;
 
 /// The component of `scale-ecs-service`, as built from this repository.
 pub const SCALE_ECS_SERVICE: &str = env!("PLUGIN_SCALE_ECS_SERVICE");
+
+/// The component of the guest `propose-anything`.
+pub const PROPOSE_ANYTHING: &str = env!("GUEST_PROPOSE_ANYTHING");
