@@ -1,4 +1,5 @@
 //! Whole-system tests: the real programs, spoken to as strangers do.
 
 mod kills;
+mod sandbox;
 mod sim;

@@ -1,8 +1,8 @@
 //! What whole-system tests, proofs and benchmarks share.
 //!
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do; `kills` ends them at
-//! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
-//! `bench` measures.
+//! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and
+//! the model cloud under one seed; `bench` measures.
 //! Nothing here is shipped.
 
 pub mod bench;
@@ -13,6 +13,12 @@ pub mod sim;
 
 /// The component of `scale-ecs-service`, as built from this repository.
 pub const SCALE_ECS_SERVICE: &str = env!("PLUGIN_SCALE_ECS_SERVICE");
+
+/// The guest that does what no policy should.
+pub const MISBEHAVE: &str = env!("GUEST_MISBEHAVE");
+
+/// The guest that imports sockets.
+pub const OPEN_SOCKET: &str = env!("GUEST_OPEN_SOCKET");
 
 /// The component of the guest `propose-anything`.
 pub const PROPOSE_ANYTHING: &str = env!("GUEST_PROPOSE_ANYTHING");
