@@ -33,6 +33,7 @@ use crate::{
     audit::{self, Audit},
     aws::{Aws, Identity},
     clock::Clock,
+    compile::Compiler,
     config::Config,
     data_dir::DataDir,
     effects::Effects,
@@ -97,7 +98,9 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let begun = begin(config, data, accept_loss, &ended)?;
     let kill_switch = Arc::new(KillSwitch::new(data));
     let sandbox = Arc::new(Sandbox::new()?);
-    let plugins = Arc::new(Plugins::new(sandbox, data).context("the plugins' directory in the data directory")?);
+    let compiler =
+        Compiler::keeping(sandbox, data).context("the directory for compiled plugins in the data directory")?;
+    let plugins = Arc::new(Plugins::new(compiler, data).context("the plugins' directory in the data directory")?);
     let (inbox, waiting) = engine::inbox();
     let aws = Arc::new(Aws::new(&config.accounts, config.call_timeout).await);
     let looker = Arc::new(Looker::new(Arc::clone(&aws)));

@@ -11,6 +11,7 @@ mod audit;
 mod aws;
 mod cli;
 mod clock;
+mod compile;
 mod config;
 mod data_dir;
 mod effects;

@@ -19,7 +19,9 @@ use balm_core::{
     name::{PluginName, PolicyName},
     record::{PluginActivated, PluginRefused},
 };
-use balm_sandbox::{Plugin, Sandbox};
+use balm_sandbox::Plugin;
+
+use crate::compile::Compiler;
 
 /// Bytes of a file that are read at most: one more than a plugin may have, so that its size is refused and not cut.
 const READ_BYTES: u64 = (4 << 20) + 1;
@@ -29,7 +31,7 @@ const KEPT: &str = "plugins";
 
 /// The versions in memory.
 pub(crate) struct Plugins {
-    sandbox: Arc<Sandbox>,
+    compiler: Compiler,
     kept: PathBuf,
     versions: RwLock<BTreeMap<Digest, Arc<Plugin>>>,
 }
@@ -45,10 +47,10 @@ pub(crate) enum Arrival {
 
 impl Plugins {
     /// None in memory yet; bytes are kept below the data directory.
-    pub(crate) fn new(sandbox: Arc<Sandbox>, data: &Path) -> io::Result<Self> {
+    pub(crate) fn new(compiler: Compiler, data: &Path) -> io::Result<Self> {
         let kept = data.join(KEPT);
         fs::create_dir_all(&kept)?;
-        Ok(Self { sandbox, kept, versions: RwLock::new(BTreeMap::new()) })
+        Ok(Self { compiler, kept, versions: RwLock::new(BTreeMap::new()) })
     }
 
     /// A version in memory.
@@ -109,7 +111,7 @@ impl Plugins {
         bytes: &[u8],
         policies: &[(&PolicyName, &Policy)],
     ) -> Result<Plugin, String> {
-        let plugin = Plugin::load(&self.sandbox, name.clone(), bytes).await.map_err(|error| error.to_string())?;
+        let plugin = self.compiler.load(name, bytes).await?;
         for (policy, configured) in policies {
             let validated = plugin.validate_settings(&configured.settings).await;
             validated.map_err(|why| format!("it does not accept the settings of policy {policy}: {why}"))?;
@@ -130,7 +132,7 @@ impl Plugins {
                 path.display()
             ));
         }
-        let plugin = Plugin::load(&self.sandbox, name.clone(), &bytes).await.map_err(|error| error.to_string())?;
+        let plugin = self.compiler.load(name, &bytes).await?;
         self.put(plugin);
         Ok(())
     }

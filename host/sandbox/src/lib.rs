@@ -1,11 +1,12 @@
 //! The sandbox: runs plugins, which are code by strangers, so that a bad one harms only itself.
 //!
-//! A [`Sandbox`] compiles a component into a [`Plugin`] (`plugin`) once, links it against nothing but our `log` and an
-//! inert WASI (`wasi`), and then makes a fresh store and instance for every call (`store`), bounded in instructions, time
+//! A component is compiled once (`compile`, best in a process of its own), becomes a [`Plugin`] (`plugin`) of a [`Sandbox`],
+//! linked against nothing but our `log` and an inert WASI (`wasi`), and the sandbox then makes a fresh store and instance for every call (`store`), bounded in instructions, time
 //! and space (`limits`, the one file with every number). It is the only crate that names wasmtime, and it refuses to know
 //! what a plugin's answer leads to: it turns the core's [`Input`](balm_core::evaluation::Input) into an
 //! [`Outcome`](balm_core::evaluation::Outcome), or into that plugin's failure.
 
+mod compile;
 mod convert;
 mod failure;
 mod limits;
@@ -16,6 +17,7 @@ mod wasi;
 #[cfg(feature = "yardstick")]
 pub mod yardstick;
 
+pub use compile::{Compiled, compile, fingerprint};
 pub use plugin::{LoadError, Plugin, Round};
 pub use sandbox::{ENGINE_VERSION, Sandbox, SandboxError};
 pub use store::{Level, LogLine};

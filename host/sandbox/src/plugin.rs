@@ -12,6 +12,7 @@ use balm_core::{
 use wasmtime::{Store, component::Component};
 
 use crate::{
+    compile::{self, Compiled},
     contract::{Policy, PolicyPre},
     convert, failure, limits,
     sandbox::{Sandbox, Turn},
@@ -52,9 +53,22 @@ pub enum LoadError {
     /// It is something else.
     #[error("it is {0}; build it as a component, for Rust with --target wasm32-wasip2")]
     NotAComponent(&'static str),
+    /// Compiling it would cost too much.
+    #[error("it has {found} {what}; at most {most} are allowed")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        found: u32,
+        /// How many there may be.
+        most: u32,
+    },
     /// It cannot be compiled.
     #[error("it cannot be compiled: {0}")]
     Invalid(String),
+    /// Its native code is another engine's.
+    #[error("its native code cannot be used: {0}; compile it again")]
+    Stale(String),
     /// It wants more of the world than a policy may have.
     #[error("it imports {0}, which no policy may; it gets `log` and an inert WASI without sockets and HTTP")]
     ForbiddenImport(String),
@@ -70,18 +84,37 @@ pub enum LoadError {
 }
 
 impl Plugin {
-    /// Check, compile and ask a component. Takes about 0.2 s for a Rust policy; call it off the path of alerts.
+    /// Check, compile and ask a component, all in this process: for those who trust it, such as tests and benchmarks.
     pub async fn load(sandbox: &Arc<Sandbox>, name: PluginName, bytes: &[u8]) -> Result<Self, LoadError> {
-        check_form(bytes)?;
-        let invalid = |error: wasmtime::Error| LoadError::Invalid(format!("{error:#}"));
+        compile::check(bytes)?;
         let component = Component::from_binary(&sandbox.engine, bytes).map_err(invalid)?;
+        Self::link(sandbox, name, bytes, &component).await
+    }
+
+    /// Link and ask a component that was compiled before. `bytes` are what it was compiled from.
+    pub async fn from_compiled(
+        sandbox: &Arc<Sandbox>,
+        name: PluginName,
+        bytes: &[u8],
+        compiled: &Compiled,
+    ) -> Result<Self, LoadError> {
+        let component = compiled.component(&sandbox.engine).map_err(|error| LoadError::Stale(format!("{error:#}")))?;
+        Self::link(sandbox, name, bytes, &component).await
+    }
+
+    async fn link(
+        sandbox: &Arc<Sandbox>,
+        name: PluginName,
+        bytes: &[u8],
+        component: &Component,
+    ) -> Result<Self, LoadError> {
         let ty = component.component_type();
         let imports: Vec<String> = ty.imports(&sandbox.engine).map(|(name, _)| name.to_owned()).collect();
         if let Some(import) = wasi::forbidden(imports.iter().map(String::as_str)).first() {
             return Err(LoadError::ForbiddenImport((*import).to_owned()));
         }
         let contract = |error: wasmtime::Error| LoadError::Contract(format!("{error:#}"));
-        let pre = sandbox.linker.instantiate_pre(&component).and_then(PolicyPre::new).map_err(contract)?;
+        let pre = sandbox.linker.instantiate_pre(component).and_then(PolicyPre::new).map_err(contract)?;
         let mut plugin = Self {
             name,
             digest: Digest::of(&[bytes]),
@@ -216,18 +249,6 @@ impl Call<'_> {
     }
 }
 
-/// What can be told from the first bytes.
-fn check_form(bytes: &[u8]) -> Result<(), LoadError> {
-    if bytes.len() > limits::COMPONENT_BYTES {
-        return Err(LoadError::TooLarge(bytes.len()));
-    }
-    // The preamble of the binary format: magic, version, layer (WebAssembly Component Model, Binary.md).
-    match bytes {
-        [] => Err(LoadError::NotAComponent("empty")),
-        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(LoadError::NotAComponent("a core module")),
-        [0, b'a', b's', b'm', ..] => Err(LoadError::NotAComponent("WebAssembly of an unknown version")),
-        [0x7f, b'E', b'L', b'F', ..] => Err(LoadError::NotAComponent("native code, perhaps a precompiled module")),
-        _ => Err(LoadError::NotAComponent("no WebAssembly")),
-    }
+fn invalid(error: wasmtime::Error) -> LoadError {
+    LoadError::Invalid(format!("{error:#}"))
 }

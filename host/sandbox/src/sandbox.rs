@@ -52,7 +52,9 @@ impl Sandbox {
     /// Set up the engine.
     pub fn new() -> Result<Self, SandboxError> {
         let wrong = |error: wasmtime::Error| SandboxError::Engine(format!("{error:#}"));
-        let engine = Engine::new(&config()).map_err(wrong)?;
+        let mut config = config();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        let engine = Engine::new(&config).map_err(wrong)?;
         let mut linker = Linker::new(&engine);
         wasi::add_to_linker(&mut linker).map_err(wrong)?;
         contract::Policy::add_to_linker::<_, wasmtime::component::HasSelf<Guest>>(&mut linker, |guest| guest)
@@ -68,7 +70,8 @@ impl Sandbox {
     }
 }
 
-fn config() -> Config {
+/// Everything that decides about the code that is made and how it behaves; how instances are allocated is not part of it.
+pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -87,7 +90,6 @@ fn config() -> Config {
         .wasm_backtrace_max_frames(None)
         .memory_init_cow(true);
     no_features(&mut config);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     config
 }
 

@@ -3,20 +3,20 @@
 use std::{path::Path, process::ExitCode, sync::Arc};
 
 use balm_core::guard::Rules;
-use balm_sandbox::{Plugin, Sandbox};
+use balm_sandbox::Sandbox;
 
-use crate::{config, plugins::Plugins};
+use crate::{compile::Compiler, config, plugins::Plugins};
 
 pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let config = config::load(path)?;
     let rules = Rules::compile(&config.core.guardrails.rules).map_or(0, |rules| rules.count());
-    let sandbox = Arc::new(Sandbox::new()?);
+    let compiler = Compiler::forgetting(Arc::new(Sandbox::new()?));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut wrong = 0;
     let files = Plugins::files(&config.plugins)?;
     for (name, file) in &files {
         let bytes = std::fs::read(file)?;
-        match runtime.block_on(Plugin::load(&sandbox, name.clone(), &bytes)) {
+        match runtime.block_on(compiler.load(name, &bytes)) {
             Ok(plugin) => {
                 println!(
                     "plugin {name}: {} ({} bytes, {})",

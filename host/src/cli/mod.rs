@@ -102,6 +102,13 @@ enum Command {
         /// The database's directory.
         dir: PathBuf,
     },
+    /// Compile the component on the standard input within limits: the host does this in a child process.
+    #[command(hide = true)]
+    Compile {
+        /// Seconds of processor time.
+        #[arg(long)]
+        cpu_seconds: u64,
+    },
 }
 
 /// What a stop halts.
@@ -161,6 +168,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Audit(command) => return audit::run(command),
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
+        Command::Compile { cpu_seconds } => {
+            if let Err(why) = crate::compile::child(cpu_seconds) {
+                // Without the program's name: it is told as the plugin's mistake.
+                eprintln!("{why}");
+                return Ok(ExitCode::FAILURE);
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,15 +10,15 @@ use balm_sdk::{Decision, Input, Intent, Policy, Stop, Target, catalogue::ecs::Se
 /// What a test sets.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+pub struct Settings {
     /// What it does.
-    how: How,
+    pub how: How,
 }
 
 /// Ways to misbehave, and two to look around.
 #[derive(Clone, Copy, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-enum How {
+pub enum How {
     /// Computes without end.
     Loop,
     /// Copies memory without end: few instructions that do much.
@@ -57,7 +57,8 @@ enum How {
     LookAround,
 }
 
-struct Misbehave;
+/// The policy.
+pub struct Misbehave;
 
 impl Policy for Misbehave {
     type Settings = Settings;

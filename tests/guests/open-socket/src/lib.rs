@@ -5,9 +5,10 @@ use balm_sdk::{Decision, Input, Policy, Stop};
 
 /// Nothing is set.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
-struct Settings {}
+pub struct Settings {}
 
-struct OpenSocket;
+/// The policy.
+pub struct OpenSocket;
 
 impl Policy for OpenSocket {
     type Settings = Settings;
