@@ -11,7 +11,7 @@ use serde_json::Value;
 /// What a test sets.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Settings {
+pub struct Settings {
     /// What is proposed.
     #[serde(default)]
     intents: Vec<Proposed>,
@@ -43,7 +43,8 @@ struct Proposed {
     undo: bool,
 }
 
-struct ProposeAnything;
+/// The guest.
+pub struct ProposeAnything;
 
 impl Policy for ProposeAnything {
     type Settings = Settings;
