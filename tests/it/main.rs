@@ -2,4 +2,8 @@
 
 mod kills;
 mod sandbox;
+mod receiver;
+mod scene;
+mod signature;
 mod sim;
+mod stage;
