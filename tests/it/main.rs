@@ -3,6 +3,7 @@
 mod denied;
 mod kills;
 mod sandbox;
+mod payloads;
 mod receiver;
 mod scene;
 mod signature;
