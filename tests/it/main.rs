@@ -3,9 +3,9 @@
 mod auth;
 mod denied;
 mod kills;
-mod sandbox;
 mod payloads;
 mod receiver;
+mod sandbox;
 mod scene;
 mod signature;
 mod sim;
