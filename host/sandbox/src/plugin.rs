@@ -87,7 +87,7 @@ impl Plugin {
     /// Check, compile and ask a component, all in this process: for those who trust it, such as tests and benchmarks.
     pub async fn load(sandbox: &Arc<Sandbox>, name: PluginName, bytes: &[u8]) -> Result<Self, LoadError> {
         compile::check(bytes)?;
-        let component = Component::from_binary(&sandbox.engine, bytes).map_err(invalid)?;
+        let component = Component::from_binary(&sandbox.engine, bytes).map_err(|error| invalid(&error))?;
         Self::link(sandbox, name, bytes, &component).await
     }
 
@@ -249,6 +249,6 @@ impl Call<'_> {
     }
 }
 
-fn invalid(error: wasmtime::Error) -> LoadError {
+fn invalid(error: &wasmtime::Error) -> LoadError {
     LoadError::Invalid(format!("{error:#}"))
 }
