@@ -1,6 +1,7 @@
 //! Whole-system tests: the real programs, spoken to as strangers do.
 
 mod auth;
+mod compile;
 mod denied;
 mod kills;
 mod payloads;
