@@ -11,10 +11,7 @@ use balm_cloud::{
     request::OperationName,
     scenario::Step,
 };
-use balm_core::{
-    name::EpisodeId,
-    record::{CheckName, EpisodeEnd, Fact, IntentEnd, IntentJudged, Reception, Record, Verdict},
-};
+use balm_core::record::{CheckName, EpisodeEnd, IntentEnd, IntentJudged, Reception, Verdict};
 use balm_tests::harness::{
     Dir,
     cloud::{ACCOUNT, Cloud, REGION, address, arn},
@@ -261,9 +258,9 @@ fn an_alert_that_no_policy_matches_leads_to_nothing() {
     let text = stage.files.balm_says(&["audit", "show", &episode.to_string()]);
     assert!(text.contains("no policy is concerned"), "{text}");
     stage.post(&[alert.resolved("2026-11-01T10:00:00Z")]);
-    let end = stage.until("the end of the episode", |records| end_of(records, episode));
+    let end = stage.until("the end of the episode", |records| stage::episode_end(records, episode));
     assert_eq!(end, EpisodeEnd::Resolved);
-    assert_eq!(evaluations(&stage.records(), episode), 0);
+    assert_eq!(stage::evaluations(&stage.records(), episode), 0);
 }
 
 #[test]
@@ -274,7 +271,7 @@ fn a_policy_that_is_off_stays_idle_and_the_alert_says_so() {
     let episode = stage.episode_of(&alert);
     let text = stage.files.balm_says(&["audit", "show", &episode.to_string()]);
     assert!(text.contains("matches policy off, which stays idle: its mode is off"), "{text}");
-    assert_eq!(evaluations(&stage.records(), episode), 0);
+    assert_eq!(stage::evaluations(&stage.records(), episode), 0);
     stage.assert_untouched("off");
 }
 
@@ -367,7 +364,7 @@ fn an_alert_that_resolved_after_the_decision_leads_to_nothing() {
     let episode = stage.cloud.with(|_, _| {
         stage.post(std::slice::from_ref(&alert));
         let episode = stage.episode_of(&alert);
-        stage.until("the decision", |records| (evaluations(records, episode) == 1).then_some(()));
+        stage.until("the decision", |records| (stage::evaluations(records, episode) == 1).then_some(()));
         stage.post(&[alert.resolved("2026-11-01T10:00:00Z")]);
         episode
     });
@@ -491,16 +488,4 @@ fn a_resume_of_what_is_not_stopped_is_refused() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("no such stop is in force"), "{said}");
     assert!(!stage.files.balm(&["resume", "--stop", "1"]).status.success());
-}
-
-fn end_of(records: &[Record], episode: EpisodeId) -> Option<EpisodeEnd> {
-    records.iter().find_map(|record| match &record.fact {
-        Fact::EpisodeEnded(ended) if ended.episode == episode => Some(ended.how),
-        _ => None,
-    })
-}
-
-/// How often a policy was evaluated in an episode.
-fn evaluations(records: &[Record], episode: EpisodeId) -> usize {
-    records.iter().filter(|r| matches!(&r.fact, Fact::Evaluated(capsule) if capsule.episode == episode)).count()
 }

@@ -7,8 +7,9 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use balm_core::{
     alert::Status,
-    name::{EpisodeId, Seq},
-    record::{EpisodeEnd, Fact, Reception, Record},
+    name::Seq,
+    record::{Fact, Reception, Record},
+    time::Timestamp,
 };
 use balm_tests::harness::{
     Dir,
@@ -24,7 +25,7 @@ use crate::stage::{self, Reported, Shared, Stage};
 static STAGE: Shared = Shared::new();
 
 /// A host with one policy that watches everything and proposes nothing, and a source for each payload of the field.
-fn stage() -> Arc<Stage> {
+pub(crate) fn posted_to() -> Arc<Stage> {
     STAGE.get("payloads", |name| {
         let cloud = Cloud::start(41, stage::quick(), None);
         cloud.create_service("web", 4);
@@ -32,8 +33,8 @@ fn stage() -> Arc<Stage> {
         stage::add_guest(&files);
         stage::without_bundled(&files);
         let source = |source: &String| format!("\n[source.{source}]\nkind = \"grafana\"\ntoken-file = \"token\"\n");
-        let mut names: Vec<String> = field().iter().map(|(name, _)| name.clone()).collect();
-        let sources: String = names.iter().map(source).collect();
+        let mut names: Vec<String> = field().into_keys().collect();
+        let sources: String = names.iter().map(source).collect::<String>() + &source(&"storm".into());
         names.push("grafana".into());
         let watch = stage::proposing("watch", "enforce", &arn("web"), "");
         let watch = watch.replace("labels = { alertname = \"watch\" }", &format!("source = {names:?}"));
@@ -70,19 +71,19 @@ fn field() -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Post a body to a source in some way.
-fn send(stage: &Stage, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub(crate) fn send(stage: &Stage, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let token = format!("Bearer {TOKEN}");
     let headers = [&[("authorization", token.as_str())], headers].concat();
     let mut connection = Connection::open(&stage.host.alerts).expect("the host listens");
     connection.send(method, path, &headers, body).expect("an answer")
 }
 
-fn post(stage: &Stage, body: &[u8]) -> Answer {
+pub(crate) fn post(stage: &Stage, body: &[u8]) -> Answer {
     send(stage, "POST", "/v1/alerts/grafana", &[("content-type", "application/json")], body)
 }
 
 /// A body with one alert of its own, changed by `change`; and the alert's fingerprint.
-fn changed(change: impl FnOnce(&mut Value)) -> (Value, String) {
+pub(crate) fn changed(change: impl FnOnce(&mut Value)) -> (Value, String) {
     let alert = Alert::firing("HighCpu", "web", stage::fingerprint());
     let fingerprint = alert.fingerprint.clone();
     let mut body = serde_json::from_slice(&body(&[alert])).expect("JSON");
@@ -90,13 +91,13 @@ fn changed(change: impl FnOnce(&mut Value)) -> (Value, String) {
     (body, fingerprint)
 }
 
-fn first(body: &mut Value) -> &mut serde_json::Map<String, Value> {
+pub(crate) fn first(body: &mut Value) -> &mut serde_json::Map<String, Value> {
     body["alerts"][0].as_object_mut().expect("an alert is an object")
 }
 
 /// Post a body that is accepted, and wait for what is recorded of the alert with that fingerprint.
 #[track_caller]
-fn accepted(stage: &Stage, body: &[u8], fingerprint: &str) -> Reported {
+pub(crate) fn accepted(stage: &Stage, body: &[u8], fingerprint: &str) -> Reported {
     let answer = post(stage, body);
     assert_eq!(answer.status, 200, "{}", answer.body);
     let seq = serde_json::from_str::<Value>(&answer.body).expect("JSON")["seq"].as_u64().expect("a number");
@@ -109,7 +110,7 @@ fn accepted(stage: &Stage, body: &[u8], fingerprint: &str) -> Reported {
 
 /// The records with the alerts that were evaluated, once the last one's evaluation is recorded.
 #[track_caller]
-fn evaluated(stage: &Stage, last: &Reported) -> Vec<Seq> {
+pub(crate) fn evaluated(stage: &Stage, last: &Reported) -> Vec<Seq> {
     stage.until("the last evaluation", |records| {
         let evaluated = |record: &Record| match &record.fact {
             Fact::Evaluated(capsule) => Some(capsule.alert),
@@ -122,7 +123,7 @@ fn evaluated(stage: &Stage, last: &Reported) -> Vec<Seq> {
 
 /// An ordinary alert: once it is evaluated, everything before it is that will be.
 #[track_caller]
-fn ordinary(stage: &Stage) -> Reported {
+pub(crate) fn ordinary(stage: &Stage) -> Reported {
     let (body, fingerprint) = changed(|_| ());
     accepted(stage, body.to_string().as_bytes(), &fingerprint)
 }
@@ -134,7 +135,7 @@ const MEASURED: &[(&str, Change)] = &[
     ("as it is", |_| ()),
     ("without what only newer versions send", |body| {
         for key in ["appVersion", "groupKey", "truncatedAlerts"] {
-            drop(body.as_object_mut().unwrap().remove(key));
+            drop(body.as_object_mut().expect("a body is an object").remove(key));
         }
         for key in ["ruleUID", "orgId", "valueString", "dashboardURL", "panelURL", "silenceURL"] {
             drop(first(body).remove(key));
@@ -152,7 +153,7 @@ const MEASURED: &[(&str, Change)] = &[
     ("a rule of named expressions, one without a value", |body| {
         body["alerts"][0]["values"] = json!({"A": 2_473_545_728_u64, "minute": 9, "B0": null, "C": -1});
     }),
-    ("no alertname", |body| drop(body["alerts"][0]["labels"].as_object_mut().unwrap().remove("alertname"))),
+    ("no alertname", |body| body["alerts"][0]["labels"] = json!({"service": "web"})),
     ("null labels and annotations", |body| {
         (body["alerts"][0]["labels"], body["alerts"][0]["annotations"]) = (Value::Null, Value::Null);
     }),
@@ -169,7 +170,7 @@ const MEASURED: &[(&str, Change)] = &[
 
 #[test]
 fn every_shape_of_a_measured_alert_is_recorded_and_evaluated() {
-    let stage = stage();
+    let stage = posted_to();
     for (shape, change) in MEASURED {
         let (body, fingerprint) = changed(change);
         let opened = accepted(&stage, backwards(&body).as_bytes(), &fingerprint);
@@ -198,7 +199,7 @@ fn backwards(value: &Value) -> String {
 /// What is kept of an alert is what was said.
 #[test]
 fn names_times_and_values_are_kept_as_they_were_sent() {
-    let stage = stage();
+    let stage = posted_to();
     let (body, fingerprint) = changed(|body| {
         body["alerts"][0]["labels"] = json!({
             "alertname": "Offset above 50us ", "host.name": "host-4", "clock.source.id": "a & <b> \u{fc}\u{1f525}",
@@ -214,7 +215,7 @@ fn names_times_and_values_are_kept_as_they_were_sent() {
     assert_eq!(alert.labels["clock.source.id"], "a & <b> \u{fc}\u{1f525}");
     assert_eq!(alert.labels["host.name"], "host-4");
     assert_eq!(alert.annotations["description"], "first;\nsecond");
-    assert_eq!(alert.starts_at.map(|at| at.as_millis()), Some(1_649_498_276_136));
+    assert_eq!(alert.starts_at.map(Timestamp::as_millis), Some(1_649_498_276_136));
     assert_eq!(alert.ends_at, None);
     assert_eq!(alert.values, [("A".into(), 44.239_437_375_419_08), ("minute".into(), 9.0)].into());
     assert_eq!((alert.org.as_str(), alert.status), ("1", Status::Firing));
@@ -262,7 +263,7 @@ const UNMEASURED: &[(&str, Change)] = &[
 
 #[test]
 fn no_plugin_runs_for_an_alert_that_measured_nothing_and_the_record_says_why() {
-    let stage = stage();
+    let stage = posted_to();
     let mut reports = Vec::new();
     for (why, change) in UNMEASURED {
         let (body, fingerprint) = changed(change);
@@ -280,7 +281,7 @@ fn no_plugin_runs_for_an_alert_that_measured_nothing_and_the_record_says_why() {
 /// The data source fails while an alert fires: Grafana then says nothing of the alert that could be acted on.
 #[test]
 fn what_measured_nothing_neither_repeats_nor_ends_the_episode_of_what_did() {
-    let stage = stage();
+    let stage = posted_to();
     let alert = Alert::firing("HighCpu", "web", stage::fingerprint());
     let opened = accepted(&stage, &body(std::slice::from_ref(&alert)), &alert.fingerprint);
     let episode = opened.episode().expect("it opens one");
@@ -289,12 +290,12 @@ fn what_measured_nothing_neither_repeats_nor_ends_the_episode_of_what_did() {
     assert!(matches!(lost.reception, Reception::Ignored { episode: Some(of), .. } if of == episode), "{lost:?}");
     let evaluated = evaluated(&stage, &ordinary(&stage));
     assert!(!evaluated.contains(&lost.seq));
-    assert_eq!(evaluations(&stage.records(), episode), 1);
+    assert_eq!(stage::evaluations(&stage.records(), episode), 1);
 }
 
 #[test]
 fn an_alert_that_is_over_for_another_reason_than_being_well_ends_its_episode_and_runs_no_plugin() {
-    let stage = stage();
+    let stage = posted_to();
     for reason in ["MissingSeries", "Paused", "RuleDeleted", "NoData"] {
         let (mut body, fingerprint) = changed(|_| ());
         let opened = accepted(&stage, body.to_string().as_bytes(), &fingerprint);
@@ -306,22 +307,15 @@ fn an_alert_that_is_over_for_another_reason_than_being_well_ends_its_episode_and
         body["alerts"][0]["annotations"]["grafana_state_reason"] = json!(reason);
         let resolved = accepted(&stage, body.to_string().as_bytes(), &fingerprint);
         assert_eq!(resolved.reception, Reception::Resolved { episode, held: true }, "{reason}");
-        stage.until("the end of the episode", |records| ended(records, episode));
+        stage.until("the end of the episode", |records| stage::episode_end(records, episode));
         let evaluated = evaluated(&stage, &ordinary(&stage));
         assert!(!evaluated.contains(&resolved.seq), "{reason}");
     }
 }
 
-fn ended(records: &[Record], episode: EpisodeId) -> Option<EpisodeEnd> {
-    records.iter().find_map(|record| match &record.fact {
-        Fact::EpisodeEnded(ended) if ended.episode == episode => Some(ended.how),
-        _ => None,
-    })
-}
-
 #[test]
 fn a_body_without_alerts_is_answered_with_what_to_do_and_leaves_no_record() {
-    let stage = stage();
+    let stage = posted_to();
     let before = ordinary(&stage).seq;
     let cases: &[(&str, &str)] = &[
         ("", "the body is empty: remove the contact point's custom payload"),
@@ -361,144 +355,15 @@ fn a_body_without_alerts_is_answered_with_what_to_do_and_leaves_no_record() {
 
 #[test]
 fn a_body_without_any_alert_in_its_list_is_accepted_and_records_nothing() {
-    let stage = stage();
+    let stage = posted_to();
     let answer = post(&stage, br#"{"receiver":"test","status":"firing","version":"1","orgId":1,"alerts":[]}"#);
     let answered: Value = serde_json::from_str(&answer.body).expect("JSON");
     assert_eq!((answer.status, &answered["alerts"]), (200, &0.into()));
 }
 
 #[test]
-fn the_same_body_again_is_a_sign_of_life_and_no_second_evaluation() {
-    let stage = stage();
-    let alert = Alert::firing("HighCpu", "web", stage::fingerprint());
-    let fires = body(std::slice::from_ref(&alert));
-    let opened = accepted(&stage, &fires, &alert.fingerprint);
-    let episode = opened.episode().expect("it opens one");
-    evaluated(&stage, &opened);
-    for _ in 0..3 {
-        let again = accepted(&stage, &fires, &alert.fingerprint);
-        assert_eq!(again.reception, Reception::Repeated { episode, concerned: vec![] });
-    }
-    evaluated(&stage, &ordinary(&stage));
-    assert_eq!(evaluations(&stage.records(), episode), 1);
-    let ends = body(&[alert.clone().resolved("2026-11-01T10:00:00Z")]);
-    let over = accepted(&stage, &ends, &alert.fingerprint);
-    assert_eq!(over.reception, Reception::Resolved { episode, held: false });
-    stage.until("the end of the episode", |records| ended(records, episode));
-    let again = accepted(&stage, &ends, &alert.fingerprint);
-    assert!(matches!(again.reception, Reception::Ignored { episode: Some(of), .. } if of == episode), "{again:?}");
-    evaluated(&stage, &ordinary(&stage));
-    assert_eq!(evaluations(&stage.records(), episode), 2);
-}
-
-/// How often a policy was evaluated in an episode.
-fn evaluations(records: &[Record], episode: EpisodeId) -> usize {
-    records.iter().filter(|r| matches!(&r.fact, Fact::Evaluated(capsule) if capsule.episode == episode)).count()
-}
-
-/// The firing of the beginning arrives once more after the end; then an end from before the beginning.
-#[test]
-fn what_arrives_late_means_nothing_and_what_fires_anew_opens_the_episode_again() {
-    let stage = stage();
-    let alert = Alert::firing("HighCpu", "web", stage::fingerprint());
-    let fires = |starts_at: &str| body(&[Alert { starts_at: starts_at.into(), ..alert.clone() }]);
-    let ends = |ends_at: &str| body(&[alert.clone().resolved(ends_at)]);
-    let told = |body: &[u8]| accepted(&stage, body, &alert.fingerprint).reception;
-    let opened = accepted(&stage, &fires("2026-11-01T09:00:00Z"), &alert.fingerprint);
-    let episode = opened.episode().expect("it opens one");
-    evaluated(&stage, &opened);
-    assert_eq!(told(&ends("2026-11-01T10:00:00Z")), Reception::Resolved { episode, held: false });
-    stage.until("the end of the episode", |records| ended(records, episode));
-    let late = told(&fires("2026-11-01T09:00:00Z"));
-    let Reception::Ignored { episode: Some(of), why } = &late else { panic!("{late:?}") };
-    assert_eq!((*of, why.as_str()), (episode, "it began before the end that is already known: a late delivery"));
-    let anew = accepted(&stage, &fires("2026-11-01T10:05:00Z"), &alert.fingerprint);
-    assert!(matches!(&anew.reception, Reception::Reopened { episode: of, .. } if *of == episode), "{anew:?}");
-    evaluated(&stage, &anew);
-    let late = told(&ends("2026-11-01T10:00:00Z"));
-    let Reception::Ignored { episode: Some(of), why } = &late else { panic!("{late:?}") };
-    assert_eq!((*of, why.as_str()), (episode, "it ended before the beginning that is already known: a late delivery"));
-    // Fired, resolved, fired anew: the late ones ran nothing.
-    evaluated(&stage, &ordinary(&stage));
-    assert_eq!(evaluations(&stage.records(), episode), 3);
-    assert_eq!(told(&ends("2026-11-01T10:10:00Z")), Reception::Resolved { episode, held: false });
-}
-
-#[test]
-fn an_end_without_a_beginning_is_recorded_and_nothing_else() {
-    let stage = stage();
-    for ends_at in ["2026-11-01T10:00:00Z", NO_TIME] {
-        let alert = Alert::firing("HighCpu", "web", stage::fingerprint()).resolved(ends_at);
-        let report = accepted(&stage, &body(std::slice::from_ref(&alert)), &alert.fingerprint);
-        let why = "it is resolved, and no episode of it is known".to_owned();
-        assert_eq!(report.reception, Reception::Ignored { episode: None, why });
-        let evaluated = evaluated(&stage, &ordinary(&stage));
-        assert!(!evaluated.contains(&report.seq));
-    }
-}
-
-/// Some senders write no time where an alert ended. What begins after what is known is new then, whenever it arrives.
-#[test]
-fn an_end_without_a_time_ends_its_episode_and_hides_no_new_beginning() {
-    let stage = stage();
-    let alert = Alert::firing("HighCpu", "web", stage::fingerprint());
-    let opened = accepted(&stage, &body(std::slice::from_ref(&alert)), &alert.fingerprint);
-    let episode = opened.episode().expect("it opens one");
-    stage.post(&[alert.clone().resolved(NO_TIME)]);
-    let how = stage.until("the end of the episode", |records| ended(records, episode));
-    assert_eq!(how, EpisodeEnd::Resolved);
-    let late = accepted(&stage, &body(std::slice::from_ref(&alert)), &alert.fingerprint);
-    assert!(matches!(late.reception, Reception::Ignored { .. }), "{late:?}");
-    let anew = Alert { starts_at: "2026-11-01T09:52:00Z".into(), ..alert };
-    let anew = accepted(&stage, &body(std::slice::from_ref(&anew)), &anew.fingerprint);
-    assert_eq!(anew.episode(), Some(episode));
-    assert!(matches!(anew.reception, Reception::Reopened { .. }), "{anew:?}");
-}
-
-#[test]
-fn one_fingerprint_in_two_orgs_is_two_alerts() {
-    let stage = stage();
-    let (mut body, fingerprint) = changed(|_| ());
-    let mine = accepted(&stage, body.to_string().as_bytes(), &fingerprint).episode();
-    body["alerts"][0]["orgId"] = json!(2);
-    let theirs = accepted(&stage, body.to_string().as_bytes(), &fingerprint);
-    assert!(matches!(theirs.reception, Reception::Opened { .. }), "{theirs:?}");
-    assert_eq!(theirs.alert.org, "2");
-    assert_ne!(theirs.episode(), mine);
-    // Without one of its own an alert is of its envelope's org.
-    drop(first(&mut body).remove("orgId"));
-    let again = accepted(&stage, body.to_string().as_bytes(), &fingerprint);
-    assert!(matches!(again.reception, Reception::Repeated { .. }) && again.episode() == mine, "{again:?}");
-    body["orgId"] = json!(2);
-    let again = accepted(&stage, body.to_string().as_bytes(), &fingerprint);
-    assert!(matches!(again.reception, Reception::Repeated { .. }) && again.episode() == theirs.episode(), "{again:?}");
-}
-
-/// One new alert sends the whole group again: some fire, some have resolved, one stands there twice.
-#[test]
-fn each_alert_of_a_group_means_what_it_means_by_itself() {
-    let stage = stage();
-    let [old, over, new] = [(); 3].map(|()| Alert::firing("HighCpu", "web", stage::fingerprint()));
-    stage.post(&[old.clone(), over.clone()]);
-    let (first, second) = (stage.episode_of(&old), stage.episode_of(&over));
-    let over = over.resolved("2026-11-01T10:00:00Z");
-    let group = [old.clone(), over.clone(), new.clone(), new.clone()];
-    let answer = post(&stage, &body(&group));
-    assert_eq!(serde_json::from_str::<Value>(&answer.body).expect("JSON")["alerts"], 4);
-    let third = stage.episode_of(&new);
-    let records = stage.records();
-    let receptions = |alert: &Alert| {
-        let reports = stage::reports(&records, &alert.fingerprint);
-        reports.into_iter().skip(1).map(|report| report.reception).collect::<Vec<_>>()
-    };
-    assert_eq!(receptions(&old), [Reception::Repeated { episode: first, concerned: vec![] }]);
-    assert_eq!(receptions(&over), [Reception::Resolved { episode: second, held: false }]);
-    assert_eq!(receptions(&new), [Reception::Repeated { episode: third, concerned: vec![] }]);
-}
-
-#[test]
 fn put_and_a_slash_at_the_end_are_served_and_nothing_is_redirected() {
-    let stage = stage();
+    let stage = posted_to();
     let ways = [
         ("POST", "/v1/alerts/grafana", "application/json"),
         ("POST", "/v1/alerts/grafana/", "application/json"),
@@ -529,7 +394,7 @@ fn payloads_of_the_field_are_answered_recorded_and_evaluated_as_they_should_be()
         println!("skipped: there are no payloads in {}", folder().join("grafana").display());
         return;
     }
-    let stage = stage();
+    let stage = posted_to();
     for (name, body) in &field {
         let answer = send(&stage, "POST", &format!("/v1/alerts/{name}"), &[], body);
         let parsed: Value = serde_json::from_slice(body).expect("the payloads are JSON");
@@ -557,7 +422,7 @@ fn payloads_of_the_field_are_answered_recorded_and_evaluated_as_they_should_be()
     println!("{} payloads", field.len());
 }
 
-fn of_source(records: &[Record], source: &str) -> Vec<Reported> {
+pub(crate) fn of_source(records: &[Record], source: &str) -> Vec<Reported> {
     let report = |record: &Record| match &record.fact {
         Fact::AlertReceived(received) if received.alert.source.as_str() == source => {
             Some(Reported { seq: record.seq, reception: received.reception.clone(), alert: received.alert.clone() })

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, net::TcpListener, process::Output, sync::Arc};
 
-use balm_cloud::request::Operation;
+use balm_cloud::{
+    log::Entry,
+    request::{Operation, UpdateService},
+};
 use balm_core::{
     evaluation::{Conclusion, Trigger},
     name::{EpisodeId, IntentId},
@@ -55,7 +58,7 @@ fn an_alert_leads_to_a_verified_change_out_and_back_in_with_the_whole_chain_on_r
     wait_for_verified(&stage, episode, 1);
     assert_eq!(stage.cloud.desired("web"), 6);
     stage.post(&[alert.resolved("2026-11-01T10:00:00Z")]);
-    let how = stage.until("the end of the episode", |records| episode_end(records, episode));
+    let how = stage.until("the end of the episode", |records| stage::episode_end(records, episode));
     assert_eq!((how, stage.cloud.desired("web")), (EpisodeEnd::Resolved, 4));
     wait_for_notices(&stage, episode);
 
@@ -94,13 +97,6 @@ fn wait_for_verified(stage: &Stage, episode: EpisodeId, count: usize) {
     });
 }
 
-fn episode_end(records: &[Record], episode: EpisodeId) -> Option<EpisodeEnd> {
-    records.iter().find_map(|record| match &record.fact {
-        Fact::EpisodeEnded(ended) if ended.episode == episode => Some(ended.how),
-        _ => None,
-    })
-}
-
 /// Both receivers that live have been told of both attempts and both ends.
 fn wait_for_notices(stage: &Stage, episode: EpisodeId) {
     stage.until("all notices", |records| (notices(records, episode).values().flatten().count() == 8).then_some(()));
@@ -124,7 +120,8 @@ fn notices(records: &[Record], episode: EpisodeId) -> BTreeMap<String, Vec<u64>>
 fn assert_chain(stage: &Stage, episode: EpisodeId) {
     let chain: Vec<Record> = shown(&stage.files, episode).iter().map(|line| read(line)).collect();
     assert!(matches!(chain[0].fact, Fact::AlertReceived(_)) && EpisodeId(chain[0].seq) == episode);
-    assert!(matches!(chain.iter().rev().find(|r| !is_notice(r)).unwrap().fact, Fact::EpisodeEnded(_)));
+    let last = chain.iter().rev().find(|record| !matches!(record.fact, Fact::NoticeSent(_)));
+    assert!(matches!(last.map(|record| &record.fact), Some(Fact::EpisodeEnded(_))), "{last:?}");
     let judged: Vec<&IntentJudged> = chain
         .iter()
         .filter_map(|record| match &record.fact {
@@ -138,11 +135,19 @@ fn assert_chain(stage: &Stage, episode: EpisodeId) {
         let checks: Vec<CheckName> = judged.checks.iter().map(|checked| checked.check).collect();
         assert_eq!((checks, &judged.verdict), (CHECKS.to_vec(), &Verdict::Admitted));
         assert!(judged.checks.iter().all(|checked| checked.passed), "{judged:?}");
-        let Operation::UpdateService(update) = &call.request.operation else { panic!("{call:?}") };
-        assert_eq!(update.desired_count, Some(desired));
+        assert_eq!(update(call).desired_count, Some(desired));
         assert_eq!(Steps::of(&chain, judged.intent, trigger).token, call.request.caller);
     }
     assert_in_words(&stage.files, episode);
+}
+
+/// What an `UpdateService` asked for.
+fn update(call: &Entry) -> &UpdateService {
+    let update = match &call.request.operation {
+        Operation::UpdateService(update) => Some(update),
+        _ => None,
+    };
+    update.expect("the call is an UpdateService")
 }
 
 /// The steps of one intent, found in a chain.
@@ -153,8 +158,8 @@ struct Steps {
 impl Steps {
     fn of(chain: &[Record], id: IntentId, trigger: &str) -> Self {
         let place = |what: &str, is: &dyn Fn(&Fact) -> bool| {
-            let found: Vec<u64> = chain.iter().filter(|record| is(&record.fact)).map(|record| record.seq.0).collect();
-            *found.last().unwrap_or_else(|| panic!("intent {id} has no {what}"))
+            let found = chain.iter().rev().find(|record| is(&record.fact)).map(|record| record.seq.0);
+            found.ok_or_else(|| format!("intent {id} has no {what}")).expect("every step is there")
         };
         let looked = |fact: &Fact, wanted: Purpose| match fact {
             Fact::TargetLooked(looked) => looked.intent == id && looked.purpose == wanted && looked.meaning.is_empty(),
@@ -174,9 +179,15 @@ impl Steps {
         ];
         assert!(order.is_sorted_by(|a, b| a < b), "the steps of intent {id} are not in order: {order:?}");
         let capsule = chain.iter().find(|record| record.seq == id.proposed).expect("an intent has a capsule");
-        let Fact::Evaluated(capsule) = &capsule.fact else { panic!("intent {id} was proposed by {capsule:?}") };
-        assert_eq!(capsule.trigger == Trigger::Fired, trigger == "fired", "{capsule:?}");
-        assert!(matches!(&capsule.conclusion, Conclusion::Decided(decision) if decision.intents.len() == 1));
+        let is_right = match &capsule.fact {
+            Fact::Evaluated(capsule) => {
+                let decided =
+                    matches!(&capsule.conclusion, Conclusion::Decided(decision) if decision.intents.len() == 1);
+                decided && (capsule.trigger == Trigger::Fired) == (trigger == "fired")
+            }
+            _ => false,
+        };
+        assert!(is_right, "{capsule:?}");
         let token = chain.iter().find_map(|record| match &record.fact {
             Fact::AttemptStarted(attempt) if attempt.intent == id => Some(attempt.token.clone()),
             _ => None,
@@ -284,10 +295,6 @@ fn read(line: &str) -> Record {
     balm_core::line::read_json(line.as_bytes()).expect("a record").0
 }
 
-fn is_notice(record: &Record) -> bool {
-    matches!(record.fact, Fact::NoticeSent(_))
-}
-
 fn without_hash(line: &str) -> String {
     let (json, _) = line.rsplit_once(",\"hash\":\"").expect("an exported line ends with its hash");
     format!("{json}}}")
@@ -333,8 +340,7 @@ fn a_service_is_redeployed_by_one_call_and_verified_by_its_new_deployment() {
     assert!(running.clone().all(|task| before.tasks.iter().all(|old| old.task_arn != task.task_arn)));
     let calls = stage.changes("roll");
     let [call] = &calls[..] else { panic!("{calls:?}") };
-    let Operation::UpdateService(update) = &call.request.operation else { panic!("{call:?}") };
-    assert_eq!((update.force_new_deployment, update.desired_count), (Some(true), None));
+    assert_eq!((update(call).force_new_deployment, update(call).desired_count), (Some(true), None));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use balm_core::{
     alert::Alert as Received,
     line,
     name::{EpisodeId, Seq},
-    record::{Fact, IntentEnded, IntentJudged, Reception, Record},
+    record::{EpisodeEnd, Fact, IntentEnded, IntentJudged, Reception, Record},
 };
 use balm_tests::{
     PROPOSE_ANYTHING,
@@ -139,6 +139,19 @@ pub(crate) fn reports(records: &[Record], fingerprint: &str) -> Vec<Reported> {
         _ => None,
     };
     records.iter().filter_map(report).collect()
+}
+
+/// How an episode ended, if it did.
+pub(crate) fn episode_end(records: &[Record], episode: EpisodeId) -> Option<EpisodeEnd> {
+    records.iter().find_map(|record| match &record.fact {
+        Fact::EpisodeEnded(ended) if ended.episode == episode => Some(ended.how),
+        _ => None,
+    })
+}
+
+/// How often policies were evaluated in an episode.
+pub(crate) fn evaluations(records: &[Record], episode: EpisodeId) -> usize {
+    records.iter().filter(|r| matches!(&r.fact, Fact::Evaluated(capsule) if capsule.episode == episode)).count()
 }
 
 /// A fingerprint that no other alert of this process has.
