@@ -157,7 +157,7 @@ impl Plugins {
 }
 
 /// Read a regular file once. Anything else (a directory, a FIFO, a device) is refused without waiting for it.
-fn read_once(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read_once(path: &Path) -> Result<Vec<u8>, String> {
     let not_readable = |error: io::Error| format!("it cannot be read: {error}");
     let options = fs::OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path);
     let file = options.map_err(not_readable)?;

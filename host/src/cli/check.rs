@@ -5,7 +5,11 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 use balm_core::guard::Rules;
 use balm_sandbox::Sandbox;
 
-use crate::{compile::Compiler, config, plugins::Plugins};
+use crate::{
+    compile::Compiler,
+    config,
+    plugins::{self, Plugins},
+};
 
 pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let config = config::load(path)?;
@@ -15,15 +19,14 @@ pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let mut wrong = 0;
     let files = Plugins::files(&config.plugins)?;
     for (name, file) in &files {
-        let bytes = std::fs::read(file)?;
-        match runtime.block_on(compiler.load(name, &bytes)) {
+        let loaded = match plugins::read_once(file) {
+            Ok(bytes) => runtime.block_on(compiler.load(name, &bytes)),
+            Err(why) => Err(why),
+        };
+        match loaded {
             Ok(plugin) => {
-                println!(
-                    "plugin {name}: {} ({} bytes, {})",
-                    plugin.manifest().summary,
-                    bytes.len(),
-                    plugin.digest().short()
-                );
+                let (bytes, digest) = (plugin.bytes(), plugin.digest());
+                println!("plugin {name}: {} ({bytes} bytes, {})", plugin.manifest().summary, digest.short());
                 for (policy, configured) in config.core.policies.iter().filter(|(_, policy)| policy.plugin == *name) {
                     if let Err(why) = runtime.block_on(plugin.validate_settings(&configured.settings)) {
                         println!("  policy {policy}: the plugin does not accept its settings: {why}");
@@ -31,8 +34,8 @@ pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
                     }
                 }
             }
-            Err(error) => {
-                println!("plugin {name}: {}: {error}", file.display());
+            Err(why) => {
+                println!("plugin {name}: {}: {why}", file.display());
                 wrong += 1;
             }
         }
