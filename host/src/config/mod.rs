@@ -16,6 +16,7 @@ use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -130,12 +131,18 @@ fn read(mut root: Section<'_>, dir: &Path, mistakes: &Mistakes) -> Option<Config
     let plugins = directory(&mut root, "plugins", "plugins");
     let guardrails_dir = directory(&mut root, "guardrails", "guardrails");
     let listen = match root.has("listen") {
-        true => root.parsed::<SocketAddr>("listen").map(|at| at.value),
+        true => root.parsed::<Address>("listen").map(|at| at.value.0),
         false => Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
     };
-    let body = root.number("max-body-kib", bounds::BODY_KIB).map_or(bounds::BODY_KIB_DEFAULT, |at| at.value);
+    let typed = root.number("max-body-kib", bounds::BODY_KIB);
+    let body = typed.as_ref().map_or(bounds::BODY_KIB_DEFAULT, |at| at.value);
     let age = root.duration("max-alert-age", bounds::MAX_ALERT_AGE).map(|at| at.value);
     let (segment, reserve) = read_journal(&mut root);
+    // Half a segment, so that what comes of the largest body fits into one.
+    if body * 1024 * 2 > segment * 1024 * 1024 {
+        let what = format!("max-body-kib = {body} is more than half of a journal segment of {segment} MiB");
+        root.mistake(typed.map_or(0, |at| at.line), what + ": lower it, or raise segment-mib in [journal]");
+    }
     let sources = sources::read(&mut root, dir);
     let (accounts, call_timeout) = aws::read(&mut root);
     let notifiers = notifiers::read(&mut root, dir);
@@ -145,12 +152,6 @@ fn read(mut root: Section<'_>, dir: &Path, mistakes: &Mistakes) -> Option<Config
     root.end();
     written.extend(read_drop_ins(&plugins, &names, mistakes));
     let guardrails = guardrails::read(&guardrails_dir, mistakes);
-    if body * 1024 * 2 > segment * 1024 * 1024 {
-        let message = format!(
-            "max-body-kib = {body} is more than half of a journal segment of {segment} MiB: raise journal.segment-mib"
-        );
-        root_mistake(mistakes, dir, &message);
-    }
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let timing = Timing {
         max_alert_age_ms: age.map_or(Timing::default().max_alert_age_ms, millis),
@@ -178,8 +179,17 @@ fn read(mut root: Section<'_>, dir: &Path, mistakes: &Mistakes) -> Option<Config
     })
 }
 
-fn root_mistake(mistakes: &Mistakes, dir: &Path, message: &str) {
-    mistakes.add(&dir.join("balm.toml").display().to_string(), 0, message);
+/// An address to listen on, with an error that shows how one is written.
+struct Address(SocketAddr);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            |_| format!("{text:?} is no address to listen on: write one with its port, as in \"127.0.0.1:8300\"");
+        text.parse().map(Self).map_err(wrong)
+    }
 }
 
 fn read_journal(root: &mut Section<'_>) -> (u64, u64) {
