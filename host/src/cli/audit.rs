@@ -1,6 +1,7 @@
 //! `balm audit`: what happened, and why, from the running host or from the journal itself.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
@@ -20,7 +21,7 @@ use crate::journal::{self, Scanned};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show the last records, and follow the ones that come.
+    /// Show the last records, and follow the ones that come; without a host, those of its journal.
     Tail {
         #[command(flatten)]
         place: Place,
@@ -68,7 +69,12 @@ pub(super) enum Command {
 pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Tail { place, from, no_follow, most, json } => {
-            tail(&place.client()?, from, most, json, no_follow)?;
+            let client = place.client()?;
+            if client.is_running() {
+                tail(&client, from, most, json, no_follow)?;
+            } else {
+                tail_of_journal(&place.data()?, from, most, json)?;
+            }
         }
         Command::Show { place, id, json } => return show_chain(&place, &id, json),
         Command::Verify { place, file: None } => return verify_journal(&place.data()?),
@@ -100,6 +106,26 @@ fn tail(client: &Client, from: Option<u64>, most: usize, json: bool, no_follow: 
         }
         Ok(())
     })?;
+    Ok(())
+}
+
+/// The same without a host: what its journal holds, and nothing to follow.
+fn tail_of_journal(data: &Path, from: Option<u64>, most: usize, json: bool) -> anyhow::Result<()> {
+    let mut lines = VecDeque::new();
+    journal::scan(data, |_, record, line| {
+        match from {
+            // The first ones from a record on, or else the last ones.
+            Some(from) if record.seq.0 < from || lines.len() >= most => return,
+            None if lines.len() >= most => drop(lines.pop_front()),
+            Some(_) | None => {}
+        }
+        lines.push_back(line.to_vec());
+    })?;
+    lines.truncate(most);
+    for line in lines {
+        client::write_out(render(&line, json).as_bytes())?;
+    }
+    eprintln!("no host runs: these records are the journal's, and none will follow");
     Ok(())
 }
 
@@ -205,7 +231,7 @@ fn export(data: &Path, to: Option<&Path>) -> anyhow::Result<()> {
 
 fn verify_export(path: &Path) -> anyhow::Result<ExitCode> {
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let mut chain = Chain::START;
+    let (mut chain, mut goes_on) = (Chain::START, false);
     for (number, line) in (1..).zip(BufReader::new(file).split(b'\n')) {
         let line = line.with_context(|| format!("{} cannot be read", path.display()))?;
         let place = || format!("{}:{number}", path.display());
@@ -214,6 +240,10 @@ fn verify_export(path: &Path) -> anyhow::Result<ExitCode> {
         let read =
             checked.with_context(|| format!("{}: record {} is not what was written", place(), chain.seq.next()))?;
         chain = Chain { seq: read.record.seq, hash: read.hash };
+        goes_on = read.record.more;
+    }
+    if goes_on {
+        bail!("{} ends with record {}, and its batch goes on: the end is missing", path.display(), chain.seq);
     }
     if chain == Chain::START {
         bail!("{} holds no record", path.display());

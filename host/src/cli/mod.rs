@@ -161,7 +161,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let stop = stop.map(balm_core::name::Seq);
             let scope = if stop.is_some() { None } else { Some(scope.read()?) };
             let request = admin::ResumeRequest { stop, scope, why };
-            say_done(&place.client()?.post("/resume", &request)?)?;
+            resume(&place.client()?, &request)?;
         }
         Command::AcceptClock { place, why } => {
             say_done(&place.client()?.post("/clock/accept", &admin::Why { why })?)?;
@@ -190,6 +190,20 @@ fn stop(data: &Path, scope: StopScope, why: String) -> anyhow::Result<()> {
             kill_switch::write_offline(data, &by).with_context(|| format!("cannot write into {}", data.display()))?;
             println!("no host runs here; the next one starts with everything stopped");
             Ok(())
+        }
+        Err(error @ client::Error::NotRunning(_)) => {
+            Err(error).context("without a host only everything can be stopped: leave --policy and --target away")
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A stop file that anybody could remove would be none: a release is a record, and only a host writes those.
+fn resume(client: &Client, request: &admin::ResumeRequest) -> anyhow::Result<()> {
+    match client.post("/resume", request) {
+        Ok(answer) => say_done(&answer),
+        Err(error @ client::Error::NotRunning(_)) => {
+            Err(error).context("a stop is released by a record, which a host writes: start it first, it starts stopped")
         }
         Err(error) => Err(error.into()),
     }
