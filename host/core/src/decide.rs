@@ -70,7 +70,7 @@ impl Batch<'_> {
             Input::Alerts(alerts) => return self.alerts(alerts),
             Input::Tick => self.tick(),
             Input::ClockJumped(by_ms) => self.add(Fact::ClockJumped(ClockJumped { by_ms })),
-            Input::ClockAccepted(by) => self.add(Fact::ClockAccepted(ClockAccepted { by })),
+            Input::ClockAccepted(by) => return self.clock_accepted(by),
             Input::Evaluated(capsule) => self.evaluated(capsule),
             Input::Skipped(skipped) => {
                 let episode = skipped.episode;
@@ -107,6 +107,14 @@ impl Batch<'_> {
             let guardrails = configuration.guardrails.digest();
             self.add(Fact::Configured(Box::new(Configured { guardrails, configuration })));
         }
+    }
+
+    fn clock_accepted(&mut self, by: Person) -> Result<(), Reply> {
+        if self.state.held.is_zero() {
+            return Err(Reply::Refused("the clock was not set ahead: there is nothing to accept".into()));
+        }
+        self.add(Fact::ClockAccepted(ClockAccepted { by }));
+        Ok(())
     }
 
     fn alerts(&mut self, alerts: Vec<Alert>) -> Result<(), Reply> {

@@ -8,7 +8,7 @@ use crate::{
     engine::Effect,
     evaluation::{Conclusion, Failure, FailureKind},
     fixture::{self, Bench},
-    input::Input,
+    input::{Input, Reply},
     record::{CallResult, Fact, HostStarted, IntentEnd, Purpose, Record, Verdict},
 };
 
@@ -374,4 +374,19 @@ fn replaying_the_records_gives_the_same_state() {
         again.replay(&line.record);
     }
     assert_eq!(format!("{:?}", again.state()), format!("{:?}", bench.engine.state()));
+}
+
+#[test]
+fn a_clock_is_accepted_once_and_only_if_it_was_set_ahead() {
+    let mut bench = Bench::new();
+    let accept = |bench: &mut Bench| {
+        let taken = bench.engine.take(Input::ClockAccepted(fixture::person()), bench.now);
+        (taken.reply, kinds(&taken.records))
+    };
+    let nothing = (Reply::Refused("the clock was not set ahead: there is nothing to accept".into()), vec![]);
+    assert_eq!(accept(&mut bench), nothing);
+    bench.clock_jumps(Duration::from_secs(600));
+    let (reply, records) = accept(&mut bench);
+    assert!(matches!(reply, Reply::Recorded(_)) && records == ["clock-accepted"], "{reply:?} {records:?}");
+    assert_eq!(accept(&mut bench), nothing);
 }
