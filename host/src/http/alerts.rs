@@ -97,8 +97,12 @@ async fn receive(
     match take(&alerts, &source, &headers, body).await {
         Ok(accepted) => Json(accepted).into_response(),
         Err(refused) => {
-            let response = refused.into_response();
-            tracing::warn!(source, status = response.status().as_u16(), "a request was refused");
+            let (status, why) = refused.said();
+            tracing::warn!(source, status = status.as_u16(), why, "a request was refused");
+            let mut response = (status, why + "\n").into_response();
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("5"));
+            }
             response
         }
     }
@@ -159,34 +163,28 @@ async fn read<'a>(
     }
 }
 
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let text = |status: StatusCode, text: String| (status, text + "\n").into_response();
+impl Refused {
+    /// What the sender is told, and the log.
+    fn said(self) -> (StatusCode, String) {
         match self {
-            Self::UnknownSource => text(
-                StatusCode::NOT_FOUND,
-                "no such source: the address ends with /v1/alerts/ and a source's name".into(),
-            ),
-            Self::Unauthorized => text(
-                StatusCode::UNAUTHORIZED,
-                "not authorized: check the contact point's credentials and signature".into(),
-            ),
-            Self::Bad(why) => text(StatusCode::BAD_REQUEST, why),
+            Self::UnknownSource => {
+                (StatusCode::NOT_FOUND, "no such source: the address ends with /v1/alerts/ and a source's name".into())
+            }
+            Self::Unauthorized => {
+                (StatusCode::UNAUTHORIZED, "not authorized: check the contact point's credentials and signature".into())
+            }
+            Self::Bad(why) => (StatusCode::BAD_REQUEST, why),
             Self::TooLarge(most) => {
                 let why = format!("the body is larger than {} KiB: set max alerts on the contact point", most / KIB);
-                text(StatusCode::PAYLOAD_TOO_LARGE, why)
+                (StatusCode::PAYLOAD_TOO_LARGE, why)
             }
             // What was slow this time need not be the next, and whoever gets a 408 gives up.
-            Self::TooSlow(within) => come_back(text, format!("the body did not arrive within {} s", within.as_secs())),
-            Self::Overloaded(why) => come_back(text, format!("overloaded: {why}")),
+            Self::TooSlow(within) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("the body did not arrive within {} s", within.as_secs()))
+            }
+            Self::Overloaded(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("overloaded: {why}")),
         }
     }
-}
-
-fn come_back(text: impl Fn(StatusCode, String) -> Response, why: String) -> Response {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, why);
-    response.headers_mut().insert(RETRY_AFTER, axum::http::HeaderValue::from_static("5"));
-    response
 }
 
 #[cfg(test)]

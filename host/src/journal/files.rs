@@ -41,9 +41,10 @@ pub(super) fn prepare_spare(dir: &Path, layout: Layout, bytes: u64) -> Result<Sp
     let path = dir.join(SPARE);
     let free = free_bytes(dir).map_err(|error| NoRoom::now(format!("cannot ask for free space: {error}")))?;
     if free < layout.reserve_bytes.saturating_add(bytes) {
-        let (free, reserve) = (free >> 20, layout.reserve_bytes >> 20);
+        let (free, segment, reserve) = (free >> 20, bytes >> 20, layout.reserve_bytes >> 20);
         return Err(NoRoom::now(format!(
-            "{free} MiB are free on the journal's disk and {reserve} MiB are kept in reserve"
+            "{free} MiB are free on the journal's disk, a segment takes {segment} MiB, and {reserve} MiB are kept in \
+            reserve: make room"
         )));
     }
     allocate(&path, bytes).map(|file| Spare { file, path: path.clone(), bytes }).map_err(|error| {

@@ -143,5 +143,5 @@ fn without_the_reserve_there_is_no_room() {
     let greedy = Layout { reserve_bytes: u64::MAX / 2, ..SMALL };
     let mut opened = open(dir.path(), greedy, |_| {}).unwrap();
     let told = opened.journal.room().unwrap_err();
-    assert!(told.contains("MiB are kept in reserve"), "{told}");
+    assert!(told.contains("MiB are kept in reserve: make room"), "{told}");
 }
