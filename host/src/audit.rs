@@ -109,17 +109,20 @@ pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, 
     let dir = data.join("audit");
     let (rebuilt, lost) = match usable(&dir, log) {
         Ok(()) => (None, None),
+        // sled finds nothing in files that it cannot read: what there was to keep is gone already.
+        Err(Unusable::Empty) => (Some("it held nothing, and the journal does".into()), None),
         Err(Unusable::Behind { known }) if !accept_loss => {
             return Err(AuditError::JournalBehind { known, journal: log.durable().seq });
         }
         Err(Unusable::Behind { known }) => {
+            put_aside(&dir)?;
             (Some(format!("it held record {known}, which the journal has lost")), Some(known))
         }
-        Err(Unusable::Bad(why)) => (Some(why), None),
+        Err(Unusable::Bad(why)) => {
+            put_aside(&dir)?;
+            (Some(why), None)
+        }
     };
-    if rebuilt.is_some() {
-        put_aside(&dir)?;
-    }
     let db = sled(&dir)?;
     let (records, episodes) = (db.open_tree("records")?, db.open_tree("episodes")?);
     let head = head(&db)?.map_or(Seq::ZERO, |chain| chain.seq);
@@ -131,6 +134,7 @@ pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, 
 }
 
 enum Unusable {
+    Empty,
     Behind { known: Seq },
     Bad(String),
 }
@@ -141,7 +145,9 @@ fn usable(dir: &Path, log: &Log) -> Result<(), Unusable> {
         return Ok(());
     }
     let known = probe(dir).map_err(Unusable::Bad)?;
-    let Some(known) = known else { return Ok(()) };
+    let Some(known) = known else {
+        return if log.durable().seq == Seq::ZERO { Ok(()) } else { Err(Unusable::Empty) };
+    };
     if known.seq > log.durable().seq {
         return Err(Unusable::Behind { known: known.seq });
     }
