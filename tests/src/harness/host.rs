@@ -101,6 +101,34 @@ impl Files {
         said
     }
 
+    /// What `balm` says when it fails, on both outputs.
+    ///
+    /// # Panics
+    ///
+    /// If it succeeds, or ends in another way than by saying what is wrong.
+    #[must_use]
+    pub fn balm_fails(&self, arguments: &[&str]) -> String {
+        let output = self.balm(arguments);
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(1), "balm {arguments:?}: {said}");
+        said
+    }
+
+    /// How the running host says it is.
+    #[must_use]
+    pub fn status(&self) -> Value {
+        serde_json::from_str(&self.balm_says(&["status"])).expect("the status is JSON")
+    }
+
+    /// Wait until nothing is under way and the audit database has all that the journal has.
+    pub fn wait_for_rest(&self) {
+        wait::until("the host to be at rest", READY_WITHIN, || {
+            let status = self.status();
+            let at_rest = status["backlog"] == 0 && status["intents"] == 0 && status["seq"] == status["audit-seq"];
+            at_rest.then_some(())
+        });
+    }
+
     /// The facts that the running host's audit database has so far.
     #[must_use]
     pub fn facts(&self) -> Vec<Fact> {
@@ -141,7 +169,23 @@ impl Files {
     /// If the host ends before it is ready, with what it said.
     #[must_use]
     pub fn start_with(&self, arguments: &[&str]) -> Host {
-        let mut host = self.spawn(arguments);
+        Self::ready(self.spawn(arguments))
+    }
+
+    /// The same below another program, which must become the host's process in the end.
+    #[must_use]
+    pub fn start_below(&self, program: &[&str]) -> Host {
+        let serve = self.command(&["serve"]);
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(serve.get_program()).args(serve.get_args());
+        command
+            .env_clear()
+            .envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .stdin(Stdio::null());
+        Self::ready(self.spawn_command(command))
+    }
+
+    fn ready(mut host: Host) -> Host {
         let mut line = String::new();
         let out = host.child.stdout.take().expect("it is piped");
         BufReader::new(out).read_line(&mut line).expect("its output can be read");
@@ -156,9 +200,12 @@ impl Files {
     /// Start a host and do not wait.
     #[must_use]
     pub fn spawn(&self, arguments: &[&str]) -> Host {
+        self.spawn_command(self.command(&[&["serve"], arguments].concat()))
+    }
+
+    fn spawn_command(&self, mut command: Command) -> Host {
         let log = self.path("balm.log");
         let errors = File::options().create(true).append(true).open(&log).expect("a log file");
-        let mut command = self.command(&[&["serve"], arguments].concat());
         let child = command.stdout(Stdio::piped()).stderr(errors).spawn().expect("balm starts");
         Host { child, alerts: String::new(), ready: Value::Null, log }
     }
@@ -171,10 +218,19 @@ impl Files {
     #[must_use]
     pub fn refuses_to_start(&self) -> String {
         let mut command = self.command(&["serve"]);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("balm starts");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("balm starts");
+        // Either it says that it is ready, or its output ends with it.
+        let mut ready = String::new();
+        let out = child.stdout.take().expect("it is piped");
+        BufReader::new(out).read_line(&mut ready).expect("its output can be read");
+        if !ready.is_empty() {
+            let _ = child.kill();
+        }
         let output = child.wait_with_output().expect("it ends");
-        assert!(!output.status.success(), "the host started: {}", String::from_utf8_lossy(&output.stdout));
-        String::from_utf8_lossy(&output.stderr).into_owned()
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(ready.is_empty(), "the host started: {ready}{said}");
+        assert_eq!(output.status.code(), Some(1), "it ended without saying what is wrong: {said}");
+        said
     }
 }
 
