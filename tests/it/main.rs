@@ -7,6 +7,7 @@ mod denied;
 mod bad_data;
 mod bad_input;
 mod bad_plugins;
+mod commands;
 mod disk_full;
 mod kills;
 mod payloads;
