@@ -15,5 +15,6 @@ mod receiver;
 mod sandbox;
 mod scene;
 mod signature;
+mod moto;
 mod sim;
 mod stage;

@@ -15,6 +15,12 @@ use clap::{Parser, Subcommand};
 /// The target that policies are built for.
 const WASM: &str = "wasm32-wasip2";
 
+/// moto, an AWS that is not ours, and what its server needs; its own extra `server` brings twice as much.
+const MOTO: [&str; 3] = ["moto==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
+
+/// Where the tests look for moto's server. Who sets it has installed one, and none is installed here.
+const MOTO_PROGRAM: &str = "BALM_TEST_MOTO";
+
 /// Everything that is done with this repository.
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask")]
@@ -104,7 +110,8 @@ fn program(build: &str, name: &str, arguments: impl IntoIterator<Item = String>)
 
 fn test() -> anyhow::Result<()> {
     install_wasm()?;
-    step("tests", cargo(["test", "--workspace"]).args(["--", "--show-output"]))
+    let moto = install_moto()?;
+    step("tests", cargo(["test", "--workspace"]).args(["--", "--show-output"]).env(MOTO_PROGRAM, moto))
 }
 
 fn check() -> anyhow::Result<()> {
@@ -147,6 +154,33 @@ fn install_wasm() -> anyhow::Result<()> {
         Ok(status) if status.success() => Ok(()),
         _ => bail!("policies are built for {WASM}, which is not installed: run `rustup target add {WASM}`"),
     }
+}
+
+/// Install moto into a virtual environment of its own, below the target directory, and say where its server is.
+fn install_moto() -> anyhow::Result<PathBuf> {
+    if let Some(installed) = env::var_os(MOTO_PROGRAM) {
+        return Ok(installed.into());
+    }
+    let own = env::current_exe().context("a program knows where it is")?;
+    // <target>/<profile>/xtask
+    let target = own.ancestors().nth(2).context("xtask is in a target directory")?;
+    let dir = target.join(MOTO[0].replace("==", "-"));
+    // Written last, so that an installation that was broken off is begun again.
+    let (done, server) = (dir.join("installed"), dir.join("bin/moto_server"));
+    if done.exists() {
+        return Ok(server);
+    }
+    eprintln!("installing {} into {}", MOTO.join(", "), dir.display());
+    let what = "the tests play the main scene against moto, a Python program";
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir)).with_context(|| {
+        format!("{what}: install Python 3 with its module venv, or leave it out with `cargo test --workspace`")
+    })?;
+    let pip = ["install", "--quiet", "--disable-pip-version-check"];
+    run(Command::new(dir.join("bin/pip")).args(pip).args(MOTO)).with_context(|| {
+        format!("{what}: it comes from PyPI; name another moto_server with {MOTO_PROGRAM}, or leave it out with `cargo test --workspace`")
+    })?;
+    std::fs::write(done, "").context("the target directory cannot be written")?;
+    Ok(server)
 }
 
 fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
