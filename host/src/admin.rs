@@ -32,6 +32,7 @@ use crate::{
     engine::Inbox,
     journal::Log,
     kill_switch::KillSwitch,
+    notify::Notifiers,
     status::{Numbers, Status, View},
 };
 
@@ -54,6 +55,7 @@ pub(crate) struct Admin {
     pub(crate) audit: Audit,
     pub(crate) status: Arc<Status>,
     pub(crate) kill_switch: Arc<KillSwitch>,
+    pub(crate) notifiers: Arc<Notifiers>,
 }
 
 /// Who is at the other end, as the kernel says.
@@ -85,6 +87,13 @@ pub(crate) struct ResumeRequest {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Why {
     pub(crate) why: String,
+}
+
+/// Which notifier is to be tested.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct NotifyTest {
+    pub(crate) notifier: String,
 }
 
 /// What came of it.
@@ -164,6 +173,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/stop", post(stop))
         .route("/resume", post(resume))
         .route("/clock/accept", post(accept_clock))
+        .route("/notify/test", post(test_notifier))
         .route("/records", get(records))
         .route("/tail", get(tail))
         .route("/chains/{id}", get(chain))
@@ -241,6 +251,15 @@ async fn accept_clock(
         Ok(Reply::Refused(why) | Reply::Overloaded(why)) => refused(why),
         Err(error) => unavailable(&error.to_string()),
     }
+}
+
+/// A test changes nothing and is no record: it says nothing about what happened.
+async fn test_notifier(
+    State(admin): State<Arc<Admin>>,
+    Extension(Caller(who)): Extension<Caller>,
+    Json(NotifyTest { notifier }): Json<NotifyTest>,
+) -> Response {
+    admin.notifiers.test(&notifier, &who).await.map_or_else(refused, done)
 }
 
 /// Records by number, as lines of the journal.

@@ -117,12 +117,13 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let in_force: InForce = state.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.digest)).collect();
     let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
     let (calls, mut calls_ended) = mpsc::channel(1);
+    let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host, &config.notifiers)?);
     let effects = Effects {
         inbox: inbox.clone(),
         evaluator: Arc::new(evaluator),
         looker,
         actor: Arc::new(Actor::new(Arc::clone(&aws), Arc::clone(&kill_switch))),
-        notifiers: Arc::new(Notifiers::new(Arc::clone(&begun.log), host, &config.notifiers)?),
+        notifiers: Arc::clone(&notifiers),
         guests,
         io: Handle::current(),
         calls,
@@ -140,6 +141,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         audit: begun.audit,
         status,
         kill_switch: Arc::clone(&kill_switch),
+        notifiers,
     };
     tokio::spawn(admin::serve(socket, Arc::new(admin), ended.clone()));
 

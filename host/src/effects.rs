@@ -9,7 +9,7 @@ use balm_core::{
     engine::{Effect, Look},
     evaluation::{Failure, FailureKind},
     input::Input,
-    record::CallResult,
+    record::{CallResult, NoticeSent},
 };
 use futures_util::FutureExt as _;
 use tokio::{runtime::Handle, sync::mpsc};
@@ -64,7 +64,14 @@ impl Effects {
                 all.inbox.hand_in(Input::CallEnded { intent: id, attempt, result });
             })),
             Effect::Tell(tell) => drop(self.io.spawn(async move {
-                let sent = all.notifiers.tell(tell).await;
+                let (notifier, message) = (tell.notifier.clone(), &tell.message);
+                let (about, covers, dropped) = (message.about, message.covers, message.dropped);
+                let telling = AssertUnwindSafe(all.notifiers.tell(tell)).catch_unwind().await;
+                // A bug of ours must not silence a notifier for ever.
+                let sent = telling.unwrap_or_else(|_| {
+                    let delivered = Err(bug().message);
+                    NoticeSent { notifier, about, episode: None, delivered, dropped, covers, kept: false }
+                });
                 all.inbox.hand_in(Input::NoticeSent(sent));
             })),
             Effect::Skip(skipped) => self.inbox.hand_in(Input::Skipped(skipped)),

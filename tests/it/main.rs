@@ -2,19 +2,19 @@
 
 mod arrivals;
 mod auth;
-mod compile;
-mod denied;
 mod bad_data;
 mod bad_input;
 mod bad_plugins;
 mod commands;
+mod compile;
+mod denied;
 mod disk_full;
 mod kills;
+mod moto;
 mod payloads;
 mod receiver;
 mod sandbox;
 mod scene;
 mod signature;
-mod moto;
 mod sim;
 mod stage;

@@ -92,8 +92,32 @@ pub const LIMIT_WINDOW_MOST_S: u64 = 7 * 24 * 3600;
 /// Stops in force at once. At the cap a further one is refused: the widest stop needs only one place.
 pub const STOPS: usize = 1_000;
 
-/// Notices waiting for a slow notifier. At the cap the oldest is dropped for that notifier and counted.
+/// Notices waiting for a slow notifier. At the cap the oldest that needs no person is dropped for that notifier and
+/// counted; if all need one, the oldest.
 pub const NOTICES: usize = 10_000;
+
+/// Notices of other episodes behind the next one that make all that wait a digest: up to three messages in a row are
+/// read one by one, more are not.
+pub const NOTICES_FEW: usize = 3;
+
+/// Notices of one episode that are told as its steps in one message; an episode with more is flapping.
+pub const NOTICES_STEPS: usize = 10;
+
+/// Notices that a digest names because they need a person. The rest of those is counted: a list that is longer is
+/// worked off from the audit, and a message of Slack holds about so many lines well.
+pub const NOTICES_NAMED_FOR_A_PERSON: usize = 40;
+
+/// Other notices that a digest names: what the storm began with tells most about its cause.
+pub const NOTICES_NAMED_FIRST: usize = 5;
+
+/// Milliseconds between two messages of a notifier at first: Slack allows one a second.
+pub const NOTICES_PAUSE_FIRST_MS: u64 = 1_000;
+
+/// The most, to which it doubles while messages follow each other: a call for a person waits a minute at most.
+pub const NOTICES_PAUSE_MOST_MS: u64 = 60_000;
+
+/// Bytes of a text in a notice; the rest is cut and marked with an ellipsis. The whole stands in the audit.
+pub const NOTICE_TEXT_BYTES: usize = 1_024;
 
 /// Intents remembered by the state, open and shown in histories.
 pub const INTENTS: usize = 8_000_000;

@@ -26,6 +26,9 @@ pub struct Configuration {
     pub accounts: BTreeMap<AccountId, Vec<Region>>,
     /// Who is told, in the order of the configuration.
     pub notifiers: Vec<NotifierName>,
+    /// Those of them that are told of many things at once, with pauses; the others are told of each at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paced: Vec<NotifierName>,
     /// Times.
     pub timing: Timing,
 }

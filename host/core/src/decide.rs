@@ -187,7 +187,7 @@ impl Batch<'_> {
                 Timer::Approval(intent) => self.expire_approval(intent, "nobody approved it in time"),
                 Timer::Episode(episode) => self.expire_episode(episode),
                 // What these set off is due now, and nothing is to be decided.
-                Timer::Evaluate(..) | Timer::Look(..) => {}
+                Timer::Evaluate(..) | Timer::Look(..) | Timer::Tell(_) => {}
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::{
     intent::Intent,
     json::Json,
     name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
+    notices::Message,
     record::{EvaluationSkipped, Fact, NoticeSent, Purpose, Record},
     state::State,
     target::Target,
@@ -59,7 +60,7 @@ pub enum Effect {
     Look(Look),
     /// Make a call: [`Input::CallEnded`].
     Act(ApprovedIntent),
-    /// Tell people of a record: [`Input::NoticeSent`].
+    /// Tell people of records: [`Input::NoticeSent`].
     Tell(Tell),
 }
 
@@ -111,15 +112,13 @@ pub struct Look {
     pub shared: bool,
 }
 
-/// A notice that is due.
+/// A message that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tell {
     /// Whom.
     pub notifier: NotifierName,
-    /// Of which record.
-    pub about: Seq,
-    /// Notices that were dropped before it.
-    pub dropped: u64,
+    /// What of.
+    pub message: Message,
 }
 
 impl Default for Engine {
@@ -313,9 +312,12 @@ impl Engine {
 
     fn release_notices(&mut self, effect: &mut impl FnMut(Effect)) {
         for (notifier, notices) in &self.state.notices {
-            let Some(about) = notices.waiting.front() else { continue };
-            if self.telling.insert(notifier.clone()) {
-                effect(Effect::Tell(Tell { notifier: notifier.clone(), about: *about, dropped: notices.dropped }));
+            if self.telling.contains(notifier) {
+                continue;
+            }
+            if let Some(message) = notices.due(self.state.now) {
+                self.telling.insert(notifier.clone());
+                effect(Effect::Tell(Tell { notifier: notifier.clone(), message }));
             }
         }
     }

@@ -60,7 +60,8 @@ pub(crate) fn configuration() -> Configuration {
             opposes_for_ms: 300_000,
         },
         accounts: [(target().account, vec![target().region])].into(),
-        notifiers: vec!["log".parse().expect("a name")],
+        notifiers: vec!["log".parse().expect("a name"), "team".parse().expect("a name")],
+        paced: vec!["team".parse().expect("a name")],
         timing: Timing::default(),
     }
 }

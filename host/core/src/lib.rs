@@ -6,7 +6,7 @@
 //! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). All of it is records
 //! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]). What all
 //! records say together is the state ([`state`]); what is due is a function of it ([`engine`]). People are told by notices
-//! ([`notice`]). Every bound stands in [`caps`].
+//! ([`notice`], [`notices`]). Every bound stands in [`caps`].
 //!
 //! Nothing here reads a clock, a file or a socket: time comes in with each input, so the same inputs give the same
 //! records, in production and in the simulator.
@@ -29,6 +29,7 @@ pub mod look;
 mod matching;
 pub mod name;
 pub mod notice;
+pub mod notices;
 pub mod record;
 pub mod recovery;
 mod serde_result;

@@ -390,3 +390,56 @@ fn a_clock_is_accepted_once_and_only_if_it_was_set_ahead() {
     assert!(matches!(reply, Reply::Recorded(_)) && records == ["clock-accepted"], "{reply:?} {records:?}");
     assert_eq!(accept(&mut bench), nothing);
 }
+
+fn tells(bench: &mut Bench, notifier: &str) -> Vec<crate::notices::Message> {
+    let to = |effect| match effect {
+        Effect::Tell(tell) if tell.notifier.as_str() == notifier => Some(tell.message),
+        _ => None,
+    };
+    bench.release().into_iter().filter_map(to).collect()
+}
+
+fn sent(message: &crate::notices::Message, delivered: Result<String, String>, kept: bool) -> Input {
+    Input::NoticeSent(crate::record::NoticeSent {
+        notifier: "team".parse().expect("a name"),
+        about: message.about,
+        episode: None,
+        delivered,
+        dropped: message.dropped,
+        covers: message.covers,
+        kept,
+    })
+}
+
+#[test]
+fn a_message_that_does_not_arrive_is_told_again_after_a_pause_with_what_came_meanwhile() {
+    let mut bench = admitted();
+    // The attempt was handed out with the call; nobody answers.
+    let attempt = bench.records.last().expect("a record").seq;
+    let message = crate::notices::Message {
+        about: attempt,
+        covers: 1,
+        content: crate::notices::Content::Steps(vec![attempt]),
+        dropped: 0,
+    };
+    bench.take(sent(&message, Err("no answer".into()), true));
+    assert_eq!(tells(&mut bench, "team"), [], "in the pause");
+    bench.call_ended(CallResult::Refused { why: "AccessDenied".into() });
+    assert_eq!(tells(&mut bench, "team"), []);
+    bench.wait(Duration::from_millis(caps::NOTICES_PAUSE_FIRST_MS));
+    bench.take(Input::Tick);
+    let messages = tells(&mut bench, "team");
+    assert_eq!((messages.len(), messages[0].covers), (1, 2), "the attempt and its end are one message: {messages:?}");
+    bench.take(sent(&messages[0], Ok("ok".into()), false));
+    bench.wait(Duration::from_secs(3600));
+    bench.take(Input::Tick);
+    assert_eq!(tells(&mut bench, "team"), [], "nothing is told twice");
+}
+
+#[test]
+fn a_record_of_a_notice_from_before_there_were_digests_covers_one() {
+    let old = r#"{"notifier":"team","about":7,"delivered":{"ok":"200"}}"#;
+    let sent: crate::record::NoticeSent = serde_json::from_str(old).expect("an old record");
+    assert_eq!((sent.covers, sent.kept), (1, false));
+    assert_eq!(serde_json::to_string(&sent).expect("JSON"), old);
+}

@@ -1,13 +1,19 @@
 //! Notices: which records people are told about, and in which words.
 //!
-//! It owns the choice and the headline. How a notice looks in a medium is the notifier's business, and whether it
-//! arrives changes nothing else.
+//! It owns the choice, the headline, and what people need beside it: which alert, which change, and why, taken from the
+//! records that a notice names. How a notice looks in a medium is the notifier's business, and whether it arrives changes
+//! nothing else.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
+    alert, caps,
     configuration::Mode,
-    name::{EpisodeId, Seq},
+    evaluation::{Conclusion, Proposal},
+    name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
         AttemptStarted, EvaluationSkipped, Fact, IntentEnd, IntentEnded, IntentJudged, Record, Settled, StopEngaged,
         Verdict,
@@ -32,6 +38,59 @@ pub struct Notice {
     pub episode: Option<EpisodeId>,
     /// One line.
     pub headline: String,
+    /// The policy that it is about, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyName>,
+    /// The intent that it is about, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// The alert that opened the episode, once its record was learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Alert>,
+}
+
+/// The intent that a notice is about. All but its name and state is known once the record that proposed it was learned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Intent {
+    /// Which.
+    pub id: IntentId,
+    /// How it stands, after the record that the notice is about.
+    pub state: String,
+    /// What is done; in the plugin's words, as are the others.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub action: String,
+    /// To what.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub target: String,
+    /// From which values to which.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub change: String,
+    /// Why this change.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What the decision that proposed it says of the whole.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub explanation: String,
+    /// When it was proposed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposed_at: Option<Timestamp>,
+}
+
+/// The alert that a notice is about. Its texts are written by strangers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Alert {
+    /// Who sent it.
+    pub source: SourceName,
+    /// Its name; its fingerprint if it has none.
+    pub name: String,
+    /// The annotation `summary`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// Where people can look at its rule.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub url: String,
 }
 
 /// How much a notice matters.
@@ -61,9 +120,7 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::StopEngaged(_)
         | Fact::StopReleased(_) => true,
         Fact::AccountChecked(checked) => checked.identity.is_err(),
-        Fact::Evaluated(capsule) => {
-            !capsule.superseded && matches!(capsule.conclusion, crate::evaluation::Conclusion::Failed(_))
-        }
+        Fact::Evaluated(capsule) => !capsule.superseded && matches!(capsule.conclusion, Conclusion::Failed(_)),
         // An admission is told by the attempt that follows it; what a policy in shadow would do is nobody's alarm.
         Fact::IntentJudged(judged) => {
             judged.mode != Mode::Shadow && matches!(judged.verdict, Verdict::Refused(_) | Verdict::NeedsApproval(_))
@@ -87,68 +144,209 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
 /// The notice of a record that is worth telling.
 #[must_use]
 pub fn of(record: &Record) -> Notice {
-    let (urgency, headline) = words(&record.fact);
-    let (episode, kind) = (record.fact.episode(), record.fact.kind());
-    Notice { about: record.seq, at: record.at, urgency, kind, episode, headline }
+    let fact = &record.fact;
+    Notice {
+        about: record.seq,
+        at: record.at,
+        urgency: urgency(fact),
+        kind: fact.kind(),
+        episode: fact.episode(),
+        headline: cut(&words(fact)),
+        policy: policy_of(fact).cloned(),
+        intent: intent_of(fact),
+        alert: None,
+    }
+}
+
+impl Notice {
+    /// The records that say more about it: at most two. Each is to be handed to [`Notice::learn`].
+    pub fn related(&self) -> impl Iterator<Item = Seq> + use<> {
+        let proposed = self.intent.as_ref().map(|intent| intent.id.proposed);
+        self.episode.map(|episode| episode.0).into_iter().chain(proposed)
+    }
+
+    /// Take in what a related record says.
+    pub fn learn(&mut self, record: &Record) {
+        match &record.fact {
+            Fact::AlertReceived(received) => self.alert = Some(Alert::of(&received.alert)),
+            Fact::Evaluated(capsule) => {
+                self.policy = Some(capsule.policy.clone());
+                if let (Some(intent), Conclusion::Decided(decision)) = (&mut self.intent, &capsule.conclusion) {
+                    let proposal = usize::try_from(intent.id.index).ok().and_then(|at| decision.intents.get(at));
+                    intent.learn(proposal, record.at);
+                    intent.explanation = cut(&decision.explanation);
+                }
+            }
+            Fact::UndoProposed(undo) => {
+                if let Some(intent) = &mut self.intent {
+                    intent.learn(Some(&undo.proposal), record.at);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Intent {
+    fn new(id: IntentId, state: impl Into<String>) -> Self {
+        let none = String::new;
+        let (action, target, change, reason, explanation) = (none(), none(), none(), none(), none());
+        Self { id, state: state.into(), action, target, change, reason, explanation, proposed_at: None }
+    }
+
+    fn learn(&mut self, proposal: Option<&Proposal>, at: Timestamp) {
+        let Some(proposal) = proposal else { return };
+        self.action = cut(&proposal.action);
+        self.target = cut(&proposal.target);
+        self.change = change(proposal);
+        self.reason = cut(&proposal.reason);
+        self.proposed_at = Some(at);
+    }
+}
+
+impl Alert {
+    fn of(alert: &alert::Alert) -> Self {
+        Self {
+            source: alert.source.clone(),
+            name: cut(if alert.name.is_empty() { &alert.fingerprint } else { &alert.name }),
+            summary: alert.annotations.get("summary").map(|summary| cut(summary)).unwrap_or_default(),
+            url: cut(&alert.url),
+        }
+    }
+}
+
+/// What a proposal changes: `desired 4 → 6` where it says what it expects, otherwise `desired 6`.
+fn change(proposal: &Proposal) -> String {
+    let attributes = |json: &crate::json::Json| json.read::<BTreeMap<String, Value>>().unwrap_or_default();
+    let before = attributes(&proposal.expects);
+    let one = |(name, after): (&String, &Value)| match before.get(name) {
+        Some(before) => format!("{name} {} → {}", plain(before), plain(after)),
+        None => format!("{name} {}", plain(after)),
+    };
+    cut(&attributes(&proposal.parameters).iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A text within [`caps::NOTICE_TEXT_BYTES`].
+fn cut(text: &str) -> String {
+    if text.len() <= caps::NOTICE_TEXT_BYTES {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(caps::NOTICE_TEXT_BYTES)])
+}
+
+fn policy_of(fact: &Fact) -> Option<&PolicyName> {
+    match fact {
+        Fact::Evaluated(capsule) => Some(&capsule.policy),
+        Fact::EvaluationSkipped(skipped) => Some(&skipped.policy),
+        Fact::IntentJudged(judged) => Some(&judged.policy),
+        _ => None,
+    }
+}
+
+fn intent_of(fact: &Fact) -> Option<Intent> {
+    match fact {
+        Fact::UndoProposed(undo) => Some(Intent::new(undo.of, "to be undone")),
+        Fact::IntentJudged(judged) => Some(Intent::new(judged.intent, judged.verdict.to_string())),
+        Fact::AttemptStarted(attempt) => {
+            Some(Intent::new(attempt.intent, format!("attempt {} under way", attempt.attempt)))
+        }
+        Fact::AttemptSettled(settled) => {
+            let state = match settled.settled {
+                Settled::Seen => "done (seen)",
+                Settled::NotSeen => "not done",
+                Settled::ForAPerson => "unknown",
+            };
+            Some(Intent::new(settled.intent, state))
+        }
+        Fact::IntentEnded(ended) => Some(Intent::new(ended.intent, ended.how.to_string())),
+        _ => None,
+    }
 }
 
 /// The headline of a record's notice, also of one that nobody is told about.
 #[must_use]
 pub fn headline(fact: &Fact) -> String {
-    words(fact).1
+    words(fact)
 }
 
-fn words(fact: &Fact) -> (Urgency, String) {
-    use Urgency::{Info, Person, Warning};
+/// How much a record matters to people.
+pub(crate) fn urgency(fact: &Fact) -> Urgency {
     match fact {
-        Fact::TailCut(cut) => {
-            (Warning, format!("an unfinished write of {} bytes was cut and kept in {}", cut.bytes, cut.kept))
+        Fact::LossAccepted(_) | Fact::PluginRefused(_) | Fact::ClockJumped(_) | Fact::AccountChecked(_) => {
+            Urgency::Person
         }
-        Fact::LossAccepted(loss) => (
-            Person,
-            format!("records up to {} were lost, and the loss was accepted ({} knew them)", loss.known, loss.by),
-        ),
-        Fact::PluginRefused(refused) => (Person, format!("plugin {} was refused: {}", refused.plugin, refused.why)),
+        Fact::IntentJudged(judged) if matches!(judged.verdict, Verdict::NeedsApproval(_)) => Urgency::Person,
+        Fact::AttemptSettled(settled) if settled.settled == Settled::ForAPerson => Urgency::Person,
+        Fact::IntentEnded(ended) => match ended.how {
+            IntentEnd::Verified | IntentEnd::Undone => Urgency::Info,
+            IntentEnd::Expired => Urgency::Warning,
+            IntentEnd::Unverified | IntentEnd::Failed | IntentEnd::Unknown => Urgency::Person,
+        },
+        Fact::TailCut(_)
+        | Fact::EvaluationSkipped(_)
+        | Fact::Evaluated(_)
+        | Fact::UndoProposed(_)
+        | Fact::IntentJudged(_)
+        | Fact::AttemptSettled(_)
+        | Fact::StopEngaged(_)
+        | Fact::StopReleased(_) => Urgency::Warning,
+        Fact::AttemptStarted(_)
+        | Fact::Genesis(_)
+        | Fact::HostStarted(_)
+        | Fact::HostStopped(_)
+        | Fact::Configured(_)
+        | Fact::PluginActivated(_)
+        | Fact::TimePassed(_)
+        | Fact::ClockAccepted(_)
+        | Fact::AlertReceived(_)
+        | Fact::EpisodeEnded(_)
+        | Fact::TargetLooked(_)
+        | Fact::AttemptEnded(_)
+        | Fact::NoticeSent(_) => Urgency::Info,
+    }
+}
+
+fn words(fact: &Fact) -> String {
+    match fact {
+        Fact::TailCut(cut) => format!("an unfinished write of {} bytes was cut and kept in {}", cut.bytes, cut.kept),
+        Fact::LossAccepted(loss) => {
+            format!("records up to {} were lost, and the loss was accepted ({} knew them)", loss.known, loss.by)
+        }
+        Fact::PluginRefused(refused) => format!("plugin {} was refused: {}", refused.plugin, refused.why),
         Fact::ClockJumped(jump) => {
-            (Person, format!("the clock was set ahead by {} s; accept it with `balm accept-clock`", jump.by_ms / 1000))
+            format!("the clock was set ahead by {} s; accept it with `balm accept-clock`", jump.by_ms / 1000)
         }
         Fact::AccountChecked(checked) => {
             let why = checked.identity.as_ref().err().map_or("", String::as_str);
-            (Person, format!("nothing is done in account {} in {}: {why}", checked.account, checked.region))
+            format!("nothing is done in account {} in {}: {why}", checked.account, checked.region)
         }
         Fact::EvaluationSkipped(EvaluationSkipped { policy, why, .. }) => {
-            (Warning, format!("policy {policy} was not evaluated: {why}"))
+            format!("policy {policy} was not evaluated: {why}")
         }
         Fact::Evaluated(capsule) => {
             let why = match &capsule.conclusion {
-                crate::evaluation::Conclusion::Failed(failure) => format!("{}: {}", failure.kind, failure.message),
-                crate::evaluation::Conclusion::Decided(decision) => decision.explanation.clone(),
+                Conclusion::Failed(failure) => format!("{}: {}", failure.kind, failure.message),
+                Conclusion::Decided(decision) => decision.explanation.clone(),
             };
-            (Warning, format!("policy {} failed: {why}", capsule.policy))
+            format!("policy {} failed: {why}", capsule.policy)
         }
-        Fact::UndoProposed(undo) => (Warning, format!("intent {} is to be undone: {}", undo.of, undo.proposal.reason)),
+        Fact::UndoProposed(undo) => format!("intent {} is to be undone: {}", undo.of, undo.proposal.reason),
         Fact::IntentJudged(judged) => judged_words(judged),
         Fact::AttemptStarted(attempt) => {
             let AttemptStarted { intent, action, target, parameters, .. } = attempt.as_ref();
-            (Info, format!("intent {intent}: {action} {parameters} on {target}"))
+            format!("intent {intent}: {action} {parameters} on {target}")
         }
         Fact::AttemptSettled(settled) => {
-            let urgency = if settled.settled == Settled::ForAPerson { Person } else { Warning };
-            (urgency, format!("intent {}: a call had no answer; {}", settled.intent, settled.found))
+            format!("intent {}: a call had no answer; {}", settled.intent, settled.found)
         }
-        Fact::IntentEnded(IntentEnded { intent, how, why, .. }) => {
-            let urgency = match how {
-                IntentEnd::Verified | IntentEnd::Undone => Info,
-                IntentEnd::Expired => Warning,
-                IntentEnd::Unverified | IntentEnd::Failed | IntentEnd::Unknown => Person,
-            };
-            (urgency, format!("intent {intent} is {how}: {why}"))
-        }
-        Fact::StopEngaged(StopEngaged { scope, by }) => {
-            (Warning, format!("{scope} is stopped by {}: {}", by.who, by.why))
-        }
+        Fact::IntentEnded(IntentEnded { intent, how, why, .. }) => format!("intent {intent} is {how}: {why}"),
+        Fact::StopEngaged(StopEngaged { scope, by }) => format!("{scope} is stopped by {}: {}", by.who, by.why),
         Fact::StopReleased(released) => {
-            (Warning, format!("stop {} is released by {}: {}", released.stop, released.by.who, released.by.why))
+            format!("stop {} is released by {}: {}", released.stop, released.by.who, released.by.why)
         }
         Fact::Genesis(_)
         | Fact::HostStarted(_)
@@ -161,11 +359,11 @@ fn words(fact: &Fact) -> (Urgency, String) {
         | Fact::EpisodeEnded(_)
         | Fact::TargetLooked(_)
         | Fact::AttemptEnded(_)
-        | Fact::NoticeSent(_) => (Info, fact.kind().to_owned()),
+        | Fact::NoticeSent(_) => fact.kind().to_owned(),
     }
 }
 
-fn judged_words(judged: &IntentJudged) -> (Urgency, String) {
+fn judged_words(judged: &IntentJudged) -> String {
     let IntentJudged { intent, policy, verdict, checks, .. } = judged;
     let why = match verdict {
         Verdict::Refused(check) => {
@@ -173,7 +371,91 @@ fn judged_words(judged: &IntentJudged) -> (Urgency, String) {
         }
         Verdict::NeedsApproval(_) | Verdict::Admitted | Verdict::Observed => "",
     };
-    let urgency = if matches!(verdict, Verdict::NeedsApproval(_)) { Urgency::Person } else { Urgency::Warning };
     let colon = if why.is_empty() { "" } else { ": " };
-    (urgency, format!("intent {intent} of policy {policy}: {verdict}{colon}{why}"))
+    format!("intent {intent} of policy {policy}: {verdict}{colon}{why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        alert::tests::firing,
+        evaluation::{Failure, FailureKind},
+        fixture::{self, Bench},
+        input::Input,
+        record::CallResult,
+    };
+
+    /// The notice of the last record of a kind, with what the records that it names say.
+    fn told(bench: &Bench, kind: &str) -> Notice {
+        let record = bench.records.iter().rev().find(|record| record.fact.kind() == kind).expect("a record");
+        let mut notice = of(record);
+        for seq in notice.related() {
+            notice.learn(bench.records.iter().find(|record| record.seq == seq).expect("a related record"));
+        }
+        notice
+    }
+
+    #[test]
+    fn an_intents_notice_says_what_is_changed_from_what_to_what_and_why() {
+        let mut bench = Bench::new();
+        bench.judge_and_admit();
+        bench.done_and_verified();
+        let notice = told(&bench, "intent-ended");
+        let intent = notice.intent.expect("an intent");
+        assert_eq!((intent.state.as_str(), intent.action.as_str()), ("verified", "ecs:scale-service"));
+        assert_eq!((intent.change.as_str(), intent.reason.as_str()), ("desired 4 → 6", "CPU is at 91 %"));
+        assert_eq!((intent.target, intent.explanation), (fixture::target().to_string(), "saturated".into()));
+        assert_eq!(notice.policy, Some(fixture::policy_name()));
+        assert_eq!(notice.alert.expect("an alert").name, "HighCpu");
+        assert_eq!((notice.episode, notice.urgency), (Some(bench.episode), Urgency::Info));
+    }
+
+    #[test]
+    fn a_refusals_notice_says_which_check_refused_and_why() {
+        let mut bench = Bench::new();
+        bench.configure(|configuration, _| configuration.guardrails.rules.clear());
+        bench.judge_and_admit();
+        let notice = told(&bench, "intent-judged");
+        assert_eq!(notice.intent.expect("an intent").state, "refused: authorization");
+        assert!(notice.headline.contains("refused: authorization: "), "{}", notice.headline);
+    }
+
+    #[test]
+    fn a_change_without_an_expectation_says_what_it_wants() {
+        let mut proposal = fixture::proposal();
+        proposal.expects = crate::json::Json::empty_object();
+        assert_eq!(change(&proposal), "desired 6");
+        proposal.parameters = crate::json::Json::empty_object();
+        assert_eq!(change(&proposal), "");
+    }
+
+    #[test]
+    fn long_texts_of_strangers_and_plugins_are_cut() {
+        let mut bench = Bench::before_alert();
+        let alert = alert::Alert { name: "é".repeat(caps::NOTICE_TEXT_BYTES), ..firing() };
+        bench.take(Input::Alerts(vec![alert]));
+        let record = bench.records.last().expect("a record").clone();
+        let longest = caps::NOTICE_TEXT_BYTES + '…'.len_utf8();
+        assert_eq!(Alert::of(&received(&record)).name.len(), longest);
+        let mut bench = Bench::new();
+        let message = "x".repeat(caps::TEXT_BYTES);
+        bench.conclude(Conclusion::Failed(Failure { kind: FailureKind::Returned, message }));
+        let notice = told(&bench, "evaluated");
+        assert_eq!((notice.headline.len(), notice.intent), (longest, None));
+    }
+
+    fn received(record: &Record) -> alert::Alert {
+        let Fact::AlertReceived(received) = &record.fact else { panic!("{record:?}") };
+        received.alert.clone()
+    }
+
+    #[test]
+    fn what_failed_needs_a_person_and_what_is_verified_does_not() {
+        let mut bench = Bench::new();
+        bench.judge_and_admit();
+        bench.call_ended(CallResult::Refused { why: "AccessDenied".into() });
+        assert_eq!(told(&bench, "intent-ended").urgency, Urgency::Person);
+        assert_eq!(told(&bench, "attempt-started").urgency, Urgency::Info);
+    }
 }

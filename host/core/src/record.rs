@@ -761,7 +761,7 @@ pub struct StopReleased {
 pub struct NoticeSent {
     /// To whom.
     pub notifier: NotifierName,
-    /// The record that people were told about.
+    /// The record that people were told about; the last one, if the message was about several.
     pub about: Seq,
     /// The episode that it belongs to, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -772,6 +772,21 @@ pub struct NoticeSent {
     /// How many notices before it were dropped, since the notifier was too slow.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped: u64,
+    /// How many notices the message was about: this one, and those that waited before it.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub covers: u64,
+    /// They still wait and will be told again, since the receiver may be back later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_one(number: &u64) -> bool {
+    *number == 1
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]

@@ -21,6 +21,7 @@ use crate::{
     intent::{Intent, Stage},
     name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
     notice,
+    notices::{Notices, Waiting},
     record::AttemptEnded,
     record::{
         AlertReceived, AttemptSettled, AttemptStarted, CallResult, EpisodeEnd, EvaluationSkipped, Fact, IntentEnd,
@@ -98,13 +99,6 @@ pub(crate) struct Admission {
     pub(crate) target: Target,
 }
 
-/// What a notifier has yet to tell.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Notices {
-    pub(crate) waiting: VecDeque<Seq>,
-    pub(crate) dropped: u64,
-}
-
 /// What happens when its time has come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
@@ -116,6 +110,8 @@ pub(crate) enum Timer {
     Approval(IntentId),
     /// The episode expires, or is forgotten.
     Episode(EpisodeId),
+    /// The notifier may be told again.
+    Tell(NotifierName),
 }
 
 impl State {
@@ -162,8 +158,11 @@ impl State {
         self.now = record.at;
         self.apply_fact(record);
         if notice::is_worth_telling(&record.fact) {
-            for notices in self.notices.values_mut() {
-                notices.push(record.seq);
+            let waiting = Waiting::of(record);
+            for (notifier, notices) in &mut self.notices {
+                if let Some(at) = notices.push(waiting, record.at) {
+                    self.timers.insert((at, Timer::Tell(notifier.clone())));
+                }
             }
         }
     }
@@ -204,8 +203,9 @@ impl State {
                 self.stops.remove(&released.stop);
             }
             Fact::NoticeSent(sent) => {
-                if let Some(notices) = self.notices.get_mut(&sent.notifier) {
-                    notices.sent(sent.about);
+                if let Some(at) = self.notices.get_mut(&sent.notifier).and_then(|notices| notices.sent(sent, self.now))
+                {
+                    self.timers.insert((at, Timer::Tell(sent.notifier.clone())));
                 }
             }
             Fact::HostStarted(_)
@@ -220,7 +220,9 @@ impl State {
         // A notifier that is new starts with what happens from now on; one that is gone is forgotten.
         let mut known = std::mem::take(&mut self.notices);
         for notifier in &configuration.notifiers {
-            self.notices.insert(notifier.clone(), known.remove(notifier).unwrap_or_default());
+            let mut notices = known.remove(notifier).unwrap_or_default();
+            notices.set_paced(configuration.paced.contains(notifier));
+            self.notices.insert(notifier.clone(), notices);
         }
         let configured = |account: &AccountId, region: &Region| {
             configuration.accounts.get(account).is_some_and(|regions| regions.contains(region))
@@ -251,6 +253,8 @@ impl State {
                 }
                 // The records that say that it expired follow in the same batch.
                 Timer::Approval(_) => {}
+                // That the time has come is enough.
+                Timer::Tell(_) => {}
                 Timer::Episode(episode) => self.age_episode(episode),
             }
         }
@@ -636,22 +640,5 @@ impl State {
     #[must_use]
     pub fn mode(&self, policy: &PolicyName) -> Mode {
         self.configuration.policies.get(policy).map_or(Mode::Off, |policy| policy.mode)
-    }
-}
-
-impl Notices {
-    fn push(&mut self, seq: Seq) {
-        if self.waiting.len() >= caps::NOTICES {
-            self.waiting.pop_front();
-            self.dropped += 1;
-        }
-        self.waiting.push_back(seq);
-    }
-
-    fn sent(&mut self, about: Seq) {
-        while self.waiting.front().is_some_and(|waiting| *waiting <= about) {
-            self.waiting.pop_front();
-        }
-        self.dropped = 0;
     }
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod client;
+mod notify;
 mod show;
 
 use std::{
@@ -96,6 +97,9 @@ enum Command {
     /// Read the audit: what happened, and why.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Try out who is told.
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// Open an audit database and print its head: the host does this in a child process before it opens it itself.
     #[command(hide = true)]
     ProbeAudit {
@@ -167,6 +171,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             say_done(&place.client()?.post("/clock/accept", &admin::Why { why })?)?;
         }
         Command::Audit(command) => return audit::run(command),
+        Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
         Command::Compile { cpu_seconds } => {
             if let Err(why) = crate::compile::child(cpu_seconds) {

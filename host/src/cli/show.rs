@@ -62,7 +62,12 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
                 |why| format!("could not be told: {why}"),
                 |answer| if answer.is_empty() { "was told".into() } else { format!("was told, answered {answer}") },
             );
-            line(format!("{} {how} of record {}", sent.notifier, sent.about))
+            let what = match sent.covers {
+                1 => format!("of record {}", sent.about),
+                covers => format!("of {covers} notices up to record {}", sent.about),
+            };
+            let later = if sent.kept { "; they are kept and told later" } else { "" };
+            line(format!("{} {how}, {what}{later}", sent.notifier))
         }
         Fact::TimePassed(_) => line("something is due".into()),
         Fact::AccountChecked(checked) => match &checked.identity {

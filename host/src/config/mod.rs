@@ -162,6 +162,7 @@ fn read(mut root: Section<'_>, dir: &Path, mistakes: &Mistakes) -> Option<Config
         guardrails,
         accounts: accounts.iter().map(|account| (account.id, account.regions.clone())).collect(),
         notifiers: notifiers.keys().cloned().collect(),
+        paced: notifiers.iter().filter(|(_, notifier)| notifier.is_paced()).map(|(name, _)| name.clone()).collect(),
         timing,
     };
     Some(Config {

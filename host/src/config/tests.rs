@@ -140,6 +140,24 @@ fn no_secret_is_in_what_is_recorded_or_printed() {
 }
 
 #[test]
+fn a_notifier_says_where_it_posts_and_where_links_may_lead_without_telling_the_secret() {
+    let dir = Dir::new("slack");
+    dir.write("url", "https://hooks.slack.com/services/T0/B0/s3cr3t\n");
+    dir.write("bad", "ftp://hooks.example.com/s3cr3t\n");
+    let slack = "\n[notifier.team]\nkind = \"slack\"\nurl-file = \"url\"\nbase-url = \"https://grafana.example.com\"\n";
+    let config = dir.load(&format!("{GOOD}{slack}")).unwrap();
+    let paced: Vec<&str> = config.core.paced.iter().map(NotifierName::as_str).collect();
+    assert_eq!(paced, ["team"], "people are told of many things at once, the log of each");
+    let wrong = slack.replace("\"url\"", "\"bad\"").replace("\"https://grafana", "\"grafana");
+    let told = dir.load(&format!("{GOOD}{wrong}{}", slack.replace("team", "b").replace("slack", "slak"))).unwrap_err();
+    for wanted in ["url-file or url-env begins neither with https", "base-url is no address", "\"slak\" is no kind of"]
+    {
+        assert!(told.iter().any(|told| told.contains(wanted)), "{wanted} in {told:#?}");
+    }
+    assert!(!told.concat().contains("s3cr3t"));
+}
+
+#[test]
 fn a_file_that_is_not_there_is_told_plainly() {
     let told = load(Path::new("/nowhere/balm.toml")).unwrap_err().to_string();
     assert!(told.contains("/nowhere/balm.toml: cannot be read: No such file"), "{told}");

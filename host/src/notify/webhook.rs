@@ -1,77 +1,98 @@
 //! A webhook as a receiver of notices: JSON, signed as Standard Webhooks are
 //! (<https://github.com/standard-webhooks/standard-webhooks>, version 1.0.0).
 //!
-//! Headers: `webhook-id`, the same for every try of a notice; `webhook-timestamp`, Unix seconds; `webhook-signature`,
-//! `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`.
+//! Headers: `webhook-id`, the same for every try of a message; `webhook-timestamp`, Unix seconds; `webhook-signature`,
+//! `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`. The body is the notice; for several steps of an episode
+//! the most important one with all of them in `notices`, and for a digest `"kind":"digest"` with `counts`.
 
-use std::time::Duration;
-
-use balm_core::notice::Notice;
+use balm_core::{
+    name::Seq,
+    notice::{Notice, Urgency},
+    notices::Count,
+    time::Timestamp,
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use reqwest::{StatusCode, header::RETRY_AFTER, redirect::Policy};
 use serde::Serialize;
 use sha2::Sha256;
 
-use super::Delivery;
+use super::{
+    Delivery,
+    http::{NoClient, Receiver},
+    message::{Body, Message},
+};
 use crate::{clock, config::Secret};
-
-/// A delivery, from connecting to the last byte of the answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The beginning of a key in the notation of Standard Webhooks.
 const KEY_PREFIX: &str = "whsec_";
 
 pub(super) struct Webhook {
-    client: reqwest::Client,
-    url: Secret,
+    receiver: Receiver,
     key: Vec<u8>,
 }
 
-/// TLS cannot be set up.
-#[derive(Debug, thiserror::Error)]
-#[error("no HTTP client can be made for notices: {0}")]
-pub(crate) struct NoClient(String);
-
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Body<'a> {
+struct Posted<'a> {
     host: &'a str,
     #[serde(flatten)]
-    notice: &'a Notice,
+    what: What<'a>,
+    /// Notices that it covers.
+    covers: u64,
+    /// Notices before it that nobody was told of.
     dropped: u64,
+}
+
+#[derive(Serialize)]
+#[serde(untagged, rename_all = "kebab-case")]
+enum What<'a> {
+    Notice(&'a Notice),
+    Steps {
+        #[serde(flatten)]
+        lead: &'a Notice,
+        notices: &'a [Notice],
+    },
+    Digest {
+        about: Seq,
+        at: Timestamp,
+        urgency: Urgency,
+        kind: &'static str,
+        headline: &'a str,
+        counts: &'a [Count],
+        notices: &'a [Notice],
+    },
 }
 
 impl Webhook {
     pub(super) fn new(url: &Secret, key: &Secret) -> Result<Self, NoClient> {
-        let client = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            // A receiver that moves is configured anew; following would send our signature to a stranger.
-            .redirect(Policy::none())
-            .user_agent(concat!("Balm/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| NoClient(error.to_string()))?;
-        Ok(Self { client, url: url.clone(), key: decode_key(key.reveal()) })
+        Ok(Self { receiver: Receiver::new(url)?, key: decode_key(key.reveal()) })
     }
 
-    pub(super) async fn deliver(&self, host: &str, notice: &Notice, dropped: u64) -> Delivery {
-        let id = format!("{host}-{}", notice.about);
+    pub(super) async fn deliver(&self, message: &Message) -> Delivery {
         let timestamp = (clock::wall().as_millis() / 1000).to_string();
-        let body = serde_json::to_string(&Body { host, notice, dropped }).expect("a notice serialises");
-        let request = self
-            .client
-            .post(self.url.reveal())
-            .header("content-type", "application/json")
-            .header("webhook-signature", sign(&self.key, &id, &timestamp, &body))
-            .header("webhook-id", id)
-            .header("webhook-timestamp", timestamp)
-            .body(body);
-        match request.send().await {
-            Ok(answer) => judge(answer.status(), retry_after(&answer)),
-            // Without the URL, which may carry a token.
-            Err(error) => Delivery::Later(error.without_url().to_string(), None),
+        let body = serde_json::to_string(&posted(message)).expect("a notice serialises");
+        let headers = [
+            ("webhook-signature", sign(&self.key, &message.id, &timestamp, &body)),
+            ("webhook-id", message.id.clone()),
+            ("webhook-timestamp", timestamp),
+        ];
+        match self.receiver.post(body, &headers).await {
+            Ok(answer) if (200..300).contains(&answer.status) => Delivery::Arrived(answer.status.to_string()),
+            Ok(answer) => answer.refusal(),
+            Err(why) => Delivery::Later(why, None),
         }
     }
+}
+
+fn posted(message: &Message) -> Posted<'_> {
+    let what = match &message.body {
+        Body::Steps { lead, others } if others.is_empty() => What::Notice(lead),
+        Body::Steps { lead, others } => What::Steps { lead, notices: others },
+        Body::Digest { about, at, urgency, headline, counts, named } => {
+            What::Digest { about: *about, at: *at, urgency: *urgency, kind: "digest", headline, counts, notices: named }
+        }
+    };
+    Posted { host: &message.host, what, covers: message.covers, dropped: message.dropped }
 }
 
 /// A `whsec_` key is base64; any other text is taken as it is.
@@ -87,23 +108,10 @@ fn sign(key: &[u8], id: &str, timestamp: &str, body: &str) -> String {
     format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
 }
 
-fn retry_after(answer: &reqwest::Response) -> Option<Duration> {
-    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-fn judge(status: StatusCode, retry_after: Option<Duration>) -> Delivery {
-    let answer = status.as_u16().to_string();
-    match status.as_u16() {
-        200..=299 => Delivery::Arrived(answer),
-        408 | 425 | 429 | 500..=599 => Delivery::Later(answer, retry_after),
-        _ => Delivery::Never(format!("the receiver answered {answer}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notify::message::fixture;
 
     /// The example of the Standard Webhooks specification and its libraries.
     #[test]
@@ -114,23 +122,18 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_tried_again_and_what_will_not_is_given_up() {
-        let kind = |status| match judge(StatusCode::from_u16(status).unwrap(), None) {
-            Delivery::Arrived(_) => "arrived",
-            Delivery::Later(..) => "later",
-            Delivery::Never(_) => "never",
-        };
-        let cases = [
-            (200, "arrived"),
-            (204, "arrived"),
-            (302, "never"),
-            (400, "never"),
-            (410, "never"),
-            (429, "later"),
-            (503, "later"),
-        ];
-        for (status, wanted) in cases {
-            assert_eq!(kind(status), wanted, "{status}");
+    fn every_body_has_what_a_receiver_needs_to_sort_it() {
+        let bodies = [fixture::steps(1), fixture::steps(3), fixture::digest(50)];
+        let posted = bodies.map(|message| serde_json::to_value(posted(&message)).unwrap());
+        for body in &posted {
+            for key in ["host", "about", "at", "urgency", "kind", "headline", "covers", "dropped"] {
+                assert!(!body[key].is_null(), "{key} in {body}");
+            }
         }
+        assert_eq!(posted[0]["intent"]["change"], "desired 4 → 6");
+        assert!(posted[0]["notices"].is_null());
+        assert_eq!(posted[1]["notices"].as_array().unwrap().len(), 3);
+        assert_eq!((&posted[2]["kind"], &posted[2]["covers"]), (&"digest".into(), &50.into()));
+        assert_eq!(posted[2]["counts"][0]["urgency"], "person");
     }
 }

@@ -162,9 +162,12 @@ impl World {
                 let at = now + random.below(200);
                 vec![(at, Event::Arrives(self.send(intent, life, now)))]
             }
-            Effect::Tell(Tell { notifier, about, dropped }) => {
-                let delivered = if random.percent(90) { Ok("200".into()) } else { Err("given up".into()) };
-                let sent = NoticeSent { notifier, about, episode: None, delivered, dropped };
+            Effect::Tell(Tell { notifier, message }) => {
+                let delivered = if random.percent(90) { Ok("200".into()) } else { Err("no answer".into()) };
+                // Half of what does not arrive is tried again.
+                let kept = delivered.is_err() && message.about.0.is_multiple_of(2);
+                let (about, covers, dropped) = (message.about, message.covers, message.dropped);
+                let sent = NoticeSent { notifier, about, episode: None, delivered, dropped, covers, kept };
                 vec![ends(now + random.below(2_000), Input::NoticeSent(sent))]
             }
         }
