@@ -16,5 +16,6 @@ mod receiver;
 mod sandbox;
 mod scene;
 mod signature;
+mod notify;
 mod sim;
 mod stage;

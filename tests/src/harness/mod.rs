@@ -7,6 +7,7 @@ pub mod http;
 pub mod journal;
 pub mod moto;
 pub mod programs;
+pub mod receiver;
 pub mod wait;
 
 use std::path::{Path, PathBuf};
