@@ -139,3 +139,10 @@ pub const ALERT_TEXT_BYTES: usize = 8 * 1024;
 
 /// Labels, annotations and values of an alert, each. The rest is dropped in the order of names.
 pub const ALERT_PAIRS: usize = 128;
+
+/// Plugins in force at once. Each version in memory costs some MB of code and a moment of every look at the directory; a
+/// file of a further one is refused.
+pub const PLUGINS: usize = 256;
+
+/// Mistakes that one record of a refused configuration holds, so that a batch stays small; further ones are counted.
+pub const MISTAKES: usize = 64;

@@ -14,7 +14,7 @@ use crate::{
     episode::{self, Arrival},
     evaluation::{Capsule, Conclusion, Proposal},
     guard::{ApprovedIntent, ProposedIntent, Rules},
-    input::{Input, Reply, Resume},
+    input::{Arrived, Input, Reply, Resume},
     intent::{Intent, Stage},
     look::Reading,
     matching,
@@ -66,6 +66,8 @@ impl Batch<'_> {
             Input::Configured(configuration) => self.configured(*configuration),
             Input::PluginActivated(activated) => self.add(Fact::PluginActivated(activated)),
             Input::PluginRefused(refused) => self.add(Fact::PluginRefused(refused)),
+            Input::ConfigurationRefused(refused) => self.add(Fact::ConfigurationRefused(refused)),
+            Input::Arrived(arrived) => self.arrived(*arrived),
             Input::AccountChecked(checked) => self.add(Fact::AccountChecked(checked)),
             Input::Alerts(alerts) => return self.alerts(alerts),
             Input::Tick => self.tick(),
@@ -115,6 +117,19 @@ impl Batch<'_> {
         }
         self.add(Fact::ClockAccepted(ClockAccepted { by }));
         Ok(())
+    }
+
+    /// One batch: no evaluation is handed out between its records, so none sees a plugin with another one's settings.
+    fn arrived(&mut self, arrived: Arrived) {
+        let Arrived { reloaded, removed, activated, configuration } = arrived;
+        if let Some(reloaded) = reloaded {
+            self.add(Fact::Reloaded(reloaded));
+        }
+        removed.into_iter().for_each(|removed| self.add(Fact::PluginRemoved(removed)));
+        activated.into_iter().for_each(|activated| self.add(Fact::PluginActivated(Box::new(activated))));
+        if let Some(configuration) = configuration {
+            self.configured(configuration);
+        }
     }
 
     fn alerts(&mut self, alerts: Vec<Alert>) -> Result<(), Reply> {

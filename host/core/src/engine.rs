@@ -36,6 +36,8 @@ pub struct Engine {
     evaluating: BTreeSet<(PolicyName, EpisodeId, u32)>,
     looking: BTreeSet<(IntentId, Purpose)>,
     telling: BTreeSet<NotifierName>,
+    /// Plugins are being loaded: no evaluation is handed out.
+    held: bool,
     /// The policy that was served last, so that every policy has its turn.
     served: Option<PolicyName>,
 }
@@ -138,6 +140,7 @@ impl Engine {
             evaluating: BTreeSet::new(),
             looking: BTreeSet::new(),
             telling: BTreeSet::new(),
+            held: false,
             served: None,
         }
     }
@@ -169,10 +172,26 @@ impl Engine {
         }
     }
 
+    /// Hand out no evaluation until [`Engine::resume_evaluations`]: while a host starts, a configuration may be in force
+    /// whose plugins are not yet, and an evaluation in between would be one of a mixed version.
+    pub const fn hold_evaluations(&mut self) {
+        self.held = true;
+    }
+
+    /// Plugins and configuration are in force together.
+    pub const fn resume_evaluations(&mut self) {
+        self.held = false;
+    }
+
     /// Decide an input at a time; a time before the last record's counts as that one.
     pub fn take(&mut self, input: Input, now: Timestamp) -> Taken {
         self.settle_under_way(&input);
-        if let Input::Configured(configuration) = &input {
+        let configuration = match &input {
+            Input::Configured(configuration) => Some(configuration.as_ref()),
+            Input::Arrived(arrived) => arrived.configuration.as_ref(),
+            _ => None,
+        };
+        if let Some(configuration) = configuration {
             match Rules::compile(&configuration.guardrails.rules) {
                 Ok(rules) => self.rules = Arc::new(rules),
                 Err(mistakes) => {
@@ -236,6 +255,9 @@ impl Engine {
 
     /// One of each policy in turn, so that a policy with a thousand alerts does not starve one with a single alert.
     fn release_evaluations(&mut self, effect: &mut impl FnMut(Effect)) {
+        if self.held {
+            return;
+        }
         let share = caps::EVALUATIONS_IN_FLIGHT / self.state.evaluations.len().max(1);
         let mut under_way: BTreeMap<PolicyName, usize> = BTreeMap::new();
         for (policy, ..) in &self.evaluating {

@@ -7,8 +7,8 @@ use crate::{
     look::Reading,
     name::{IntentId, Seq},
     record::{
-        AccountChecked, CallResult, EvaluationSkipped, HostStarted, HostStopped, LossAccepted, NoticeSent, Person,
-        PluginActivated, PluginRefused, Purpose, StopScope, TailCut,
+        AccountChecked, CallResult, ConfigurationRefused, EvaluationSkipped, HostStarted, HostStopped, LossAccepted,
+        NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved, Purpose, Reloaded, StopScope, TailCut,
     },
     time::Timestamp,
 };
@@ -30,6 +30,10 @@ pub enum Input {
     PluginActivated(Box<PluginActivated>),
     /// A plugin was not.
     PluginRefused(PluginRefused),
+    /// A configuration, or a part of one, was read and found wrong.
+    ConfigurationRefused(ConfigurationRefused),
+    /// Plugins and configuration that belong together were found good, each with the others.
+    Arrived(Box<Arrived>),
     /// Whose an account is was asked.
     AccountChecked(AccountChecked),
     /// A request brought alerts.
@@ -70,6 +74,28 @@ pub enum Input {
     Resume(Resume, Person),
     /// People were told, or could not be.
     NoticeSent(NoticeSent),
+}
+
+/// What is put in force together, or not at all: a plugin with the settings that it accepts.
+#[derive(Clone, Debug, Default)]
+pub struct Arrived {
+    /// Who had it read, if somebody had.
+    pub reloaded: Option<Reloaded>,
+    /// Plugins that are in force no longer.
+    pub removed: Vec<PluginRemoved>,
+    /// Versions that were compiled and found good.
+    pub activated: Vec<PluginActivated>,
+    /// The whole configuration, if it is another one.
+    pub configuration: Option<Configuration>,
+}
+
+impl Arrived {
+    /// Whether there is nothing to put in force.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let Self { reloaded, removed, activated, configuration } = self;
+        reloaded.is_none() && removed.is_empty() && activated.is_empty() && configuration.is_none()
+    }
 }
 
 /// Which stops are released.

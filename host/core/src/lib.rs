@@ -38,6 +38,8 @@ pub mod target;
 pub mod time;
 
 #[cfg(test)]
+mod arrival_tests;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod life_tests;

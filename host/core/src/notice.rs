@@ -15,8 +15,8 @@ use crate::{
     evaluation::{Conclusion, Proposal},
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
-        AttemptStarted, EvaluationSkipped, Fact, IntentEnd, IntentEnded, IntentJudged, Record, Settled, StopEngaged,
-        Verdict,
+        AttemptStarted, ConfigurationRefused, EvaluationSkipped, Fact, IntentEnd, IntentEnded, IntentJudged, Record,
+        Settled, StopEngaged, Verdict,
     },
     time::Timestamp,
 };
@@ -112,6 +112,8 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         Fact::TailCut(_)
         | Fact::LossAccepted(_)
         | Fact::PluginRefused(_)
+        | Fact::PluginRemoved(_)
+        | Fact::ConfigurationRefused(_)
         | Fact::ClockJumped(_)
         | Fact::EvaluationSkipped(_)
         | Fact::UndoProposed(_)
@@ -131,6 +133,7 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::HostStopped(_)
         | Fact::Configured(_)
         | Fact::PluginActivated(_)
+        | Fact::Reloaded(_)
         | Fact::TimePassed(_)
         | Fact::ClockAccepted(_)
         | Fact::AlertReceived(_)
@@ -276,9 +279,11 @@ pub fn headline(fact: &Fact) -> String {
 /// How much a record matters to people.
 pub(crate) fn urgency(fact: &Fact) -> Urgency {
     match fact {
-        Fact::LossAccepted(_) | Fact::PluginRefused(_) | Fact::ClockJumped(_) | Fact::AccountChecked(_) => {
-            Urgency::Person
-        }
+        Fact::LossAccepted(_)
+        | Fact::PluginRefused(_)
+        | Fact::ConfigurationRefused(_)
+        | Fact::ClockJumped(_)
+        | Fact::AccountChecked(_) => Urgency::Person,
         Fact::IntentJudged(judged) if matches!(judged.verdict, Verdict::NeedsApproval(_)) => Urgency::Person,
         Fact::AttemptSettled(settled) if settled.settled == Settled::ForAPerson => Urgency::Person,
         Fact::IntentEnded(ended) => match ended.how {
@@ -293,13 +298,15 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::IntentJudged(_)
         | Fact::AttemptSettled(_)
         | Fact::StopEngaged(_)
-        | Fact::StopReleased(_) => Urgency::Warning,
+        | Fact::StopReleased(_)
+        | Fact::PluginRemoved(_) => Urgency::Warning,
         Fact::AttemptStarted(_)
         | Fact::Genesis(_)
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
         | Fact::Configured(_)
         | Fact::PluginActivated(_)
+        | Fact::Reloaded(_)
         | Fact::TimePassed(_)
         | Fact::ClockAccepted(_)
         | Fact::AlertReceived(_)
@@ -317,6 +324,11 @@ fn words(fact: &Fact) -> String {
             format!("records up to {} were lost, and the loss was accepted ({} knew them)", loss.known, loss.by)
         }
         Fact::PluginRefused(refused) => format!("plugin {} was refused: {}", refused.plugin, refused.why),
+        Fact::PluginRemoved(removed) => format!("plugin {} was removed: {}", removed.plugin, removed.why),
+        Fact::ConfigurationRefused(refused) => refused_words(refused),
+        Fact::Reloaded(reloaded) => {
+            format!("the configuration was read again by {}: {}", reloaded.by.who, reloaded.by.why)
+        }
         Fact::ClockJumped(jump) => {
             format!("the clock was set ahead by {} s; accept it with `balm accept-clock`", jump.by_ms / 1000)
         }
@@ -361,6 +373,14 @@ fn words(fact: &Fact) -> String {
         | Fact::AttemptEnded(_)
         | Fact::NoticeSent(_) => fact.kind().to_owned(),
     }
+}
+
+fn refused_words(refused: &ConfigurationRefused) -> String {
+    let ConfigurationRefused { part, mistakes, .. } = refused;
+    let first = mistakes.first().map_or("", String::as_str);
+    let further = mistakes.len().saturating_sub(1);
+    let further = if further == 0 { String::new() } else { format!(" (and {further} more)") };
+    format!("{part} was refused, and what was in force stays: {first}{further}")
 }
 
 fn judged_words(judged: &IntentJudged) -> String {

@@ -86,6 +86,12 @@ facts! {
     PluginActivated(Box<PluginActivated>) = "plugin-activated",
     /// A plugin's file was refused; the version in force, if any, stays.
     PluginRefused(PluginRefused) = "plugin-refused",
+    /// A plugin's file was taken away, and no version of it is in force any more.
+    PluginRemoved(PluginRemoved) = "plugin-removed",
+    /// A configuration, or a part of one, was refused; what was in force stays.
+    ConfigurationRefused(ConfigurationRefused) = "configuration-refused",
+    /// A person had the configuration read again. What changed by it is in the records of the same batch.
+    Reloaded(Reloaded) = "reloaded",
     /// Whose an account is was asked.
     AccountChecked(AccountChecked) = "account-checked",
     /// Time passed, and something was due.
@@ -149,6 +155,9 @@ impl Fact {
             | Self::Configured(_)
             | Self::PluginActivated(_)
             | Self::PluginRefused(_)
+            | Self::PluginRemoved(_)
+            | Self::ConfigurationRefused(_)
+            | Self::Reloaded(_)
             | Self::AccountChecked(_)
             | Self::TimePassed(_)
             | Self::ClockJumped(_)
@@ -256,6 +265,67 @@ pub struct PluginRefused {
     pub digest: Option<Digest>,
     /// Why, and what to do.
     pub why: String,
+}
+
+/// See [`Fact::PluginRemoved`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PluginRemoved {
+    /// Its name.
+    pub plugin: PluginName,
+    /// The version that was in force.
+    pub digest: Digest,
+    /// Why, and what to do if that was not meant.
+    pub why: String,
+}
+
+/// See [`Fact::ConfigurationRefused`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ConfigurationRefused {
+    /// What of it.
+    pub part: ConfigurationPart,
+    /// Everything that is wrong with it, with file and line where there is one.
+    pub mistakes: Vec<String>,
+    /// Who had it read, if somebody had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Person>,
+}
+
+/// What is read and refused as one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigurationPart {
+    /// All of it.
+    Whole,
+    /// The directory of the guardrails.
+    Guardrails,
+    /// The policy in the file beside a plugin.
+    Beside(PluginName),
+    /// A policy, wherever it is written, whose plugin does not accept its settings.
+    Policy(PolicyName),
+}
+
+impl fmt::Display for ConfigurationPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => f.write_str("the configuration"),
+            Self::Guardrails => f.write_str("a change of the guardrails"),
+            Self::Beside(plugin) => write!(f, "the policy beside plugin {plugin}"),
+            Self::Policy(policy) => write!(f, "policy {policy}"),
+        }
+    }
+}
+
+/// See [`Fact::Reloaded`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reloaded {
+    /// Who and why.
+    pub by: Person,
+    /// Keys that were changed in the file and only count after a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after_restart: Vec<String>,
 }
 
 /// See [`Fact::AccountChecked`].

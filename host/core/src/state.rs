@@ -179,6 +179,9 @@ impl State {
             Fact::PluginActivated(activated) => {
                 self.plugins.insert(activated.plugin.clone(), PluginActivated::clone(activated));
             }
+            Fact::PluginRemoved(removed) => {
+                self.plugins.remove(&removed.plugin);
+            }
             Fact::AccountChecked(checked) => {
                 self.accounts.insert((checked.account, checked.region.clone()), checked.identity.clone());
             }
@@ -212,7 +215,9 @@ impl State {
             | Fact::HostStopped(_)
             | Fact::TailCut(_)
             | Fact::LossAccepted(_)
-            | Fact::PluginRefused(_) => {}
+            | Fact::PluginRefused(_)
+            | Fact::ConfigurationRefused(_)
+            | Fact::Reloaded(_) => {}
         }
     }
 
