@@ -33,6 +33,7 @@ use crate::{
     journal::Log,
     kill_switch::KillSwitch,
     notify::Notifiers,
+    reload::{Requests, Shown},
     status::{Numbers, Status, View},
 };
 
@@ -51,6 +52,8 @@ const RECORD_WITHIN: Duration = Duration::from_secs(2);
 /// What the routes need.
 pub(crate) struct Admin {
     pub(crate) inbox: Inbox,
+    pub(crate) reload: Requests,
+    pub(crate) plugins: Arc<Shown>,
     pub(crate) log: Arc<Log>,
     pub(crate) audit: Audit,
     pub(crate) status: Arc<Status>,
@@ -82,7 +85,7 @@ pub(crate) struct ResumeRequest {
     pub(crate) why: String,
 }
 
-/// Why something is accepted.
+/// Why something is accepted or done.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Why {
@@ -174,6 +177,8 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/resume", post(resume))
         .route("/clock/accept", post(accept_clock))
         .route("/notify/test", post(test_notifier))
+        .route("/reload", post(reload))
+        .route("/plugins", get(plugins))
         .route("/records", get(records))
         .route("/tail", get(tail))
         .route("/chains/{id}", get(chain))
@@ -260,6 +265,18 @@ async fn test_notifier(
     Json(NotifyTest { notifier }): Json<NotifyTest>,
 ) -> Response {
     admin.notifiers.test(&notifier, &who).await.map_or_else(refused, done)
+}
+
+async fn reload(
+    State(admin): State<Arc<Admin>>,
+    Extension(Caller(who)): Extension<Caller>,
+    Json(Why { why }): Json<Why>,
+) -> Response {
+    admin.reload.reload(Person { who, why }).await.map_or_else(refused, done)
+}
+
+async fn plugins(State(admin): State<Arc<Admin>>) -> Response {
+    Json(admin.plugins.all()).into_response()
 }
 
 /// Records by number, as lines of the journal.

@@ -1,7 +1,6 @@
 //! The composition root: builds everything, says in which order it starts, and ends it in order.
 
 use std::{
-    collections::BTreeMap,
     io::{self, Write as _},
     path::Path,
     sync::Arc,
@@ -10,12 +9,11 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use balm_core::{
-    digest::Digest,
+    configuration::Configuration,
     engine::{self as core_engine, Engine},
     guard::Rules,
     input::Input,
     line::Chain,
-    name::PluginName,
     record::{AccountChecked, HostStarted, HostStopped, LossAccepted, StopScope},
     target::{AccountId, Region},
 };
@@ -44,7 +42,8 @@ use crate::{
     kill_switch::KillSwitch,
     look::Looker,
     notify::Notifiers,
-    plugins::{Arrival, Plugins},
+    plugins::Plugins,
+    reload::{self, Loader, Shown},
     shutdown,
     status::Status,
 };
@@ -67,9 +66,6 @@ struct Ready {
     rules: usize,
     policies: usize,
 }
-
-/// The versions in force, as the records say.
-type InForce = BTreeMap<PluginName, Digest>;
 
 /// Run a host until it is told to end.
 pub(crate) fn serve(config: &Config, accept_loss: bool) -> anyhow::Result<()> {
@@ -104,17 +100,15 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let (inbox, waiting) = engine::inbox();
     let aws = Arc::new(Aws::new(&config.accounts, config.call_timeout).await);
     let looker = Arc::new(Looker::new(Arc::clone(&aws)));
-    let (loaded, is_loaded) = watch::channel(false);
     let evaluator = Evaluator {
         log: Arc::clone(&begun.log),
         plugins: Arc::clone(&plugins),
         looker: Arc::clone(&looker),
         io: Handle::current(),
-        loaded: is_loaded,
     };
     let host = begun.parts.engine.state().host.clone();
     let state = begun.parts.engine.state();
-    let in_force: InForce = state.plugins.iter().map(|(name, plugin)| (name.clone(), plugin.digest)).collect();
+    let in_force = state.plugins.clone();
     let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
     let (calls, mut calls_ended) = mpsc::channel(1);
     let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host, &config.notifiers)?);
@@ -133,22 +127,30 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
 
     let alerts = Arc::new(Alerts::new(config.sources.clone(), inbox.clone(), config.body_bytes));
     let address = listener.local_addr()?;
-    let serving = tokio::spawn(http::serve(listener, http::alerts::router(alerts), ended.clone()));
+    let serving = tokio::spawn(http::serve(listener, http::alerts::router(Arc::clone(&alerts)), ended.clone()));
     let socket = admin::bind(data).context("the socket in the data directory")?;
+    let (reload, asked_to_reload) = reload::requests();
+    reload.clone().on_hangup().context("SIGHUP cannot be listened for")?;
+    let shown = Arc::new(Shown::default());
     let admin = Admin {
         inbox: inbox.clone(),
+        reload,
+        plugins: Arc::clone(&shown),
         log: begun.log,
         audit: begun.audit,
         status,
         kill_switch: Arc::clone(&kill_switch),
-        notifiers,
+        notifiers: Arc::clone(&notifiers),
     };
     tokio::spawn(admin::serve(socket, Arc::new(admin), ended.clone()));
 
+    let parts = reload::Parts { inbox: inbox.clone(), plugins, alerts, notifiers, shown };
+    let mut loader = Loader::new(parts, config.clone(), in_force);
     let starting = async {
         keep_stopped(&inbox, &kill_switch, stop_is_recorded).await;
-        load_plugins(config, &plugins, &in_force, &inbox).await;
-        loaded.send_replace(true);
+        if loader.start(&begun.previous).await.is_ok() {
+            tokio::spawn(loader.run(asked_to_reload, ended.clone()));
+        }
         let _ = tokio::time::timeout(READY_WITHIN, watch_accounts(aws, inbox.clone())).await;
         say_ready(config, data, &address.to_string());
     };
@@ -186,6 +188,8 @@ struct Begun {
     log: Arc<Log>,
     audit: Audit,
     audit_thread: std::thread::JoinHandle<()>,
+    /// The configuration that was in force before this start.
+    previous: Arc<Configuration>,
 }
 
 /// The engine and its journal before the loop has them.
@@ -221,6 +225,8 @@ fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receive
     }
     let opened = audit::open(data, &log, accept_loss)?;
     let clock = Clock::starting(engine.state().now);
+    let previous = Arc::clone(&engine.state().configuration);
+    engine.hold_evaluations();
     let mut opening = Opening { engine, journal, clock };
     if chain == Chain::START {
         opening.write_genesis()?;
@@ -241,7 +247,7 @@ fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receive
     let (audit, audit_thread) = opened.start(Arc::clone(&log), Handle::current(), ended.clone())?;
     let Opening { engine, journal, clock } = opening;
     let parts = engine::Loop { engine, journal, clock, status: Arc::new(Status::default()) };
-    Ok(Begun { parts, log, audit, audit_thread })
+    Ok(Begun { parts, log, audit, audit_thread, previous })
 }
 
 /// Who this host is, for ever.
@@ -255,34 +261,6 @@ fn host_id() -> anyhow::Result<String> {
 async fn keep_stopped(inbox: &Inbox, kill_switch: &KillSwitch, recorded: bool) {
     if let Some(by) = kill_switch.written_by().filter(|_| !recorded) {
         let _ = inbox.ask(Input::Stop(StopScope::Everything, by)).await;
-    }
-}
-
-/// Bring the versions in force into memory, and take in what lies in the directory.
-async fn load_plugins(config: &Config, plugins: &Plugins, in_force: &InForce, inbox: &Inbox) {
-    for (name, digest) in in_force {
-        if let Err(why) = plugins.restore(name, *digest).await {
-            tracing::error!(plugin = %name, why, "the version in force could not be loaded");
-        }
-    }
-    let files = Plugins::files(&config.plugins).unwrap_or_default();
-    if files.is_empty() && !in_force.is_empty() {
-        let dir = config.plugins.display();
-        tracing::warn!(%dir, "the plugin directory is empty: the versions in force stay as they are");
-    }
-    for (name, path) in files {
-        let policies: Vec<_> = config.core.policies.iter().filter(|(_, policy)| policy.plugin == name).collect();
-        match plugins.arrive(&name, &path, &policies).await {
-            Arrival::Good(activated) if in_force.get(&name) == Some(&activated.digest) => {}
-            Arrival::Good(activated) => {
-                tracing::info!(plugin = %name, digest = activated.digest.short(), "a plugin is in force");
-                let _ = inbox.ask(Input::PluginActivated(activated)).await;
-            }
-            Arrival::Bad(refused) => {
-                tracing::error!(plugin = %name, why = refused.why, "a plugin was refused");
-                let _ = inbox.ask(Input::PluginRefused(refused)).await;
-            }
-        }
     }
 }
 

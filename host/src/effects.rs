@@ -44,13 +44,17 @@ impl Effects {
     pub(crate) fn start(&self, effect: Effect) {
         let all = self.clone();
         match effect {
-            Effect::Evaluate(order) => drop(self.guests.spawn(async move {
-                let unhurt = (*order).clone();
-                let evaluation = AssertUnwindSafe(all.evaluator.evaluate(*order)).catch_unwind().await;
-                // A bug of ours must not leave the evaluation under way for ever.
-                let capsule = evaluation.unwrap_or_else(|_| evaluate::failed(unhurt, bug()));
-                all.inbox.hand_in(Input::Evaluated(Box::new(capsule)));
-            })),
+            Effect::Evaluate(order) => {
+                // Now, and not when it has its turn: until then another version may be in force, and this one forgotten.
+                let plugin = all.evaluator.plugins.get(&order.digest);
+                drop(self.guests.spawn(async move {
+                    let unhurt = (*order).clone();
+                    let evaluation = AssertUnwindSafe(all.evaluator.evaluate(*order, plugin)).catch_unwind().await;
+                    // A bug of ours must not leave the evaluation under way for ever.
+                    let capsule = evaluation.unwrap_or_else(|_| evaluate::failed(unhurt, bug()));
+                    all.inbox.hand_in(Input::Evaluated(Box::new(capsule)));
+                }));
+            }
             Effect::Look(look) => drop(self.io.spawn(async move {
                 let input = all.look(look).await;
                 all.inbox.hand_in(input);

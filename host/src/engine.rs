@@ -45,6 +45,7 @@ pub(crate) struct Inbox(SyncSender<Message>);
 
 enum Message {
     Input(Box<Input>, Option<oneshot::Sender<Reply>>),
+    Loaded,
     Quiet,
     End,
 }
@@ -80,6 +81,21 @@ impl Inbox {
             Err(TrySendError::Full(_)) => Ok(Reply::Overloaded("too many requests wait for the journal".into())),
             Err(TrySendError::Disconnected(_)) => Err(Ended),
         }
+    }
+
+    /// The same for what must be taken: it is asked again while too much waits.
+    pub(crate) async fn insist(&self, input: Input) -> Result<Reply, Ended> {
+        loop {
+            match self.ask(input.clone()).await {
+                Ok(Reply::Overloaded(_)) => tokio::time::sleep(NO_ROOM_PAUSE).await,
+                reply => return reply,
+            }
+        }
+    }
+
+    /// Plugins and configuration are in force together: evaluations may begin.
+    pub(crate) fn loaded(&self) {
+        let _ = self.0.send(Message::Loaded);
     }
 
     /// Hand in the end of an effect. There is always room for those.
@@ -145,6 +161,7 @@ impl<F: FnMut(Effect)> Running<F> {
             while let Some(message) = first.take() {
                 match message {
                     Message::Input(input, reply) => self.postponed.push_back((input, reply)),
+                    Message::Loaded => self.parts.engine.resume_evaluations(),
                     Message::Quiet => self.quiet = true,
                     Message::End => ending = true,
                 }

@@ -29,8 +29,6 @@ pub(crate) struct Evaluator {
     pub(crate) looker: Arc<Looker>,
     /// Where answers are fetched: guests have threads of their own.
     pub(crate) io: tokio::runtime::Handle,
-    /// Becomes true once the plugins that are in force are in memory.
-    pub(crate) loaded: tokio::sync::watch::Receiver<bool>,
 }
 
 /// An evaluation that is over.
@@ -42,12 +40,10 @@ struct Ending {
 }
 
 impl Evaluator {
-    /// Evaluate what is due. A plugin's trouble is in the capsule; there is always one.
-    pub(crate) async fn evaluate(&self, order: Order) -> Capsule {
-        // An error means that nobody loads any more: what is not there then is not there.
-        let _ = self.loaded.clone().wait_for(|loaded| *loaded).await;
+    /// Evaluate what is due, by the version that it names. A plugin's trouble is in the capsule; there is always one.
+    pub(crate) async fn evaluate(&self, order: Order, plugin: Option<Arc<Plugin>>) -> Capsule {
         let since = Instant::now();
-        let ending = match tokio::time::timeout(WALL, self.run(&order)).await {
+        let ending = match tokio::time::timeout(WALL, self.run(&order, plugin)).await {
             Ok(ending) => ending,
             Err(_) => {
                 let message = format!("the evaluation with its answers took more than {} s", WALL.as_secs());
@@ -57,8 +53,8 @@ impl Evaluator {
         capsule(order, ending, since.elapsed())
     }
 
-    async fn run(&self, order: &Order) -> Ending {
-        let Some(plugin) = self.plugins.get(&order.digest) else {
+    async fn run(&self, order: &Order, plugin: Option<Arc<Plugin>>) -> Ending {
+        let Some(plugin) = plugin else {
             let message = format!("version {} of plugin {} is not in memory", order.digest.short(), order.plugin);
             return Ending::failed(FailureKind::NotLoaded, message);
         };

@@ -23,6 +23,7 @@ mod kill_switch;
 mod look;
 mod notify;
 mod plugins;
+mod reload;
 mod shutdown;
 mod status;
 mod telemetry;

@@ -8,7 +8,7 @@ use balm_sandbox::Sandbox;
 use crate::{
     compile::Compiler,
     config,
-    plugins::{self, Plugins},
+    plugins::{directory, read_once},
 };
 
 pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
@@ -17,9 +17,11 @@ pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let compiler = Compiler::forgetting(Arc::new(Sandbox::new()?));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut wrong = 0;
-    let files = Plugins::files(&config.plugins)?;
-    for (name, file) in &files {
-        let loaded = match plugins::read_once(file) {
+    let look = directory::look(&config.plugins, |file, why| println!("{}: is left alone: {why}", file.display()))?;
+    let names: Vec<_> = look.iter().filter(|(_, files)| files.wasm.is_some()).map(|(name, _)| name).collect();
+    for name in &names {
+        let file = directory::wasm(&config.plugins, name);
+        let loaded = match read_once(&file) {
             Ok(bytes) => runtime.block_on(compiler.load(name, &bytes)),
             Err(why) => Err(why),
         };
@@ -27,7 +29,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
             Ok(plugin) => {
                 let (bytes, digest) = (plugin.bytes(), plugin.digest());
                 println!("plugin {name}: {} ({bytes} bytes, {})", plugin.manifest().summary, digest.short());
-                for (policy, configured) in config.core.policies.iter().filter(|(_, policy)| policy.plugin == *name) {
+                for (policy, configured) in config.core.policies.iter().filter(|(_, policy)| policy.plugin == **name) {
                     if let Err(why) = runtime.block_on(plugin.validate_settings(&configured.settings)) {
                         println!("  policy {policy}: the plugin does not accept its settings: {why}");
                         wrong += 1;
@@ -41,7 +43,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
         }
     }
     for (policy, configured) in &config.core.policies {
-        if files.contains_key(&configured.plugin) {
+        if names.contains(&&configured.plugin) {
             println!("policy {policy}: {} with plugin {}", configured.mode, configured.plugin);
         } else {
             println!("policy {policy}: there is no plugin {}.wasm in {}", configured.plugin, config.plugins.display());

@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod client;
 mod notify;
+mod plugins;
 mod show;
 
 use std::{
@@ -86,6 +87,23 @@ enum Command {
         #[arg(long, default_value = "no reason given")]
         why: String,
     },
+    /// Have the running host read its sources, notifiers, guardrails and policies again. A wrong one keeps the old, and
+    /// everything that is wrong is told.
+    Reload {
+        #[command(flatten)]
+        place: Place,
+        /// Why, for the record.
+        #[arg(long, default_value = "no reason given")]
+        why: String,
+    },
+    /// List the plugins of the running host: version, digest, state, why, and the policies that put them to work.
+    Plugins {
+        #[command(flatten)]
+        place: Place,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Accept the time after the clock was set ahead: limits count by it again.
     AcceptClock {
         #[command(flatten)]
@@ -167,6 +185,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let request = admin::ResumeRequest { stop, scope, why };
             resume(&place.client()?, &request)?;
         }
+        Command::Reload { place, why } => say_done(&place.client()?.post("/reload", &admin::Why { why })?)?,
+        Command::Plugins { place, json } => plugins::run(&place.client()?, json)?,
         Command::AcceptClock { place, why } => {
             say_done(&place.client()?.post("/clock/accept", &admin::Why { why })?)?;
         }

@@ -19,7 +19,7 @@ pub(super) fn record(record: &Record) -> String {
 }
 
 /// Alert text is written by strangers: it must not move the cursor.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_unicode().collect() } else { vec![c] }).collect()
 }
 
@@ -74,11 +74,17 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
             Ok(identity) => line(format!("{} in {}: acting as {identity}", checked.account, checked.region)),
             Err(why) => line(format!("{} in {}: {why}", checked.account, checked.region)),
         },
+        Fact::ConfigurationRefused(refused) => {
+            let by = refused.by.iter().map(|by| format!("asked for by {}: {}", by.who, by.why));
+            (balm_core::notice::headline(fact), refused.mistakes.iter().skip(1).cloned().chain(by).collect())
+        }
         Fact::ClockAccepted(accepted) => line(format!("by {}: {}", accepted.by.who, accepted.by.why)),
         // What people are told of them is all that there is to say.
         Fact::TailCut(_)
         | Fact::LossAccepted(_)
         | Fact::PluginRefused(_)
+        | Fact::PluginRemoved(_)
+        | Fact::Reloaded(_)
         | Fact::ClockJumped(_)
         | Fact::EvaluationSkipped(_)
         | Fact::UndoProposed(_)

@@ -7,7 +7,7 @@ use balm_core::target::{AccountId, Region};
 use super::{bounds, document::Section};
 
 /// An account. The host acts nowhere else.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AwsAccount {
     /// Which; the credentials must be this account's, which is asked before the first call.
     pub(crate) id: AccountId,

@@ -21,14 +21,18 @@ use std::{
 };
 
 use balm_core::{
-    configuration::{Configuration, Timing},
+    configuration::{Configuration, Guardrails, Policy, Timing},
     name::{NotifierName, PluginName, PolicyName, SourceName},
 };
 
-pub(crate) use self::{aws::AwsAccount, document::Mistake, notifiers::Notifier, secret::Secret, sources::Source};
-use self::{
-    document::{Document, Mistakes, Section},
-    policies::Written,
+use self::document::{Document, Mistakes, Section};
+pub(crate) use self::{
+    aws::AwsAccount,
+    document::Mistake,
+    notifiers::Notifier,
+    policies::{Policies, Written},
+    secret::Secret,
+    sources::Source,
 };
 
 /// The bounds of what may be configured, with their defaults.
@@ -59,12 +63,18 @@ mod bounds {
 /// A configuration without mistakes.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
+    /// The file that it was read from.
+    pub(crate) file: PathBuf,
     /// Where the journal, the audit database and the socket are.
     pub(crate) data: PathBuf,
     /// Where alerts come in.
     pub(crate) listen: SocketAddr,
     /// Where plugins are.
     pub(crate) plugins: PathBuf,
+    /// Where the guardrails are.
+    pub(crate) guardrails: PathBuf,
+    /// Policies with the places where they are written.
+    pub(crate) policies: Policies,
     /// Who sends alerts.
     pub(crate) sources: BTreeMap<SourceName, Source>,
     /// Where intents may act, and as whom.
@@ -103,9 +113,8 @@ pub(crate) fn load(path: &Path) -> Result<Config, Wrong> {
     let mistakes = Mistakes::default();
     let file = path.display().to_string();
     let config = document::read(path, &mistakes).and_then(|text| {
-        let dir = path.parent().unwrap_or(Path::new(""));
         let document = Document::parse(&file, &text, &mistakes);
-        read(document.root(), dir, &mistakes)
+        read(document.root(), path, &mistakes)
     });
     match (config, mistakes.take()) {
         (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
@@ -123,7 +132,66 @@ pub(crate) fn data_dir(path: &Path) -> Result<PathBuf, Wrong> {
     Ok(path.parent().unwrap_or(Path::new("")).join(data))
 }
 
-fn read(mut root: Section<'_>, dir: &Path, mistakes: &Mistakes) -> Option<Config> {
+/// Read the policy in a file beside a plugin.
+pub(crate) fn beside(path: &Path, plugin: &PluginName, sources: &[SourceName]) -> Result<Written, Wrong> {
+    let mistakes = Mistakes::default();
+    let written = read_beside(path, plugin, sources, &mistakes);
+    match (written, mistakes.take()) {
+        (Some(written), mistakes) if mistakes.is_empty() => Ok(written),
+        (_, mistakes) => Err(Wrong(mistakes)),
+    }
+}
+
+/// Read the guardrails of a directory.
+pub(crate) fn guardrails(dir: &Path) -> Result<Guardrails, Wrong> {
+    let mistakes = Mistakes::default();
+    let guardrails = guardrails::read(dir, &mistakes);
+    no_mistakes(guardrails, &mistakes)
+}
+
+/// Policies by name, as the rules see them.
+pub(crate) fn unite(policies: &Policies) -> Result<BTreeMap<PolicyName, Policy>, Wrong> {
+    let mistakes = Mistakes::default();
+    let united = policies.unite(&mistakes);
+    no_mistakes(united, &mistakes)
+}
+
+fn no_mistakes<T>(read: T, mistakes: &Mistakes) -> Result<T, Wrong> {
+    let mistakes = mistakes.take();
+    if mistakes.is_empty() { Ok(read) } else { Err(Wrong(mistakes)) }
+}
+
+impl Config {
+    /// Go on with what only a restart can change, and say which keys of it are others in the file.
+    pub(crate) fn keep_until_restart(&mut self, running: &Self) -> Result<Vec<String>, Wrong> {
+        let mut new = std::mem::replace(self, running.clone());
+        let journal = |config: &Self| (config.segment_bytes, config.reserve_bytes);
+        let aws = |config: &Self| (config.accounts.clone(), config.call_timeout);
+        let differs = [
+            ("listen", new.listen != running.listen),
+            ("data", new.data != running.data),
+            ("plugins", new.plugins != running.plugins),
+            ("guardrails", new.guardrails != running.guardrails),
+            ("max-body-kib", new.body_bytes != running.body_bytes),
+            ("journal", journal(&new) != journal(running)),
+            ("aws", aws(&new) != aws(running)),
+        ];
+        if new.plugins != running.plugins {
+            new.policies.beside.clone_from(&running.policies.beside);
+            new.core.policies = unite(&new.policies)?;
+        }
+        if new.guardrails != running.guardrails {
+            new.core.guardrails.clone_from(&running.core.guardrails);
+        }
+        (self.policies, self.sources, self.notifiers) = (new.policies, new.sources, new.notifiers);
+        let timing = Timing { settle_ms: running.core.timing.settle_ms, ..new.core.timing };
+        self.core = Configuration { accounts: running.core.accounts.clone(), timing, ..new.core };
+        Ok(differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_owned()).collect())
+    }
+}
+
+fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Config> {
+    let dir = path.parent().unwrap_or(Path::new(""));
     let directory = |root: &mut Section<'_>, key, default: &str| {
         dir.join(root.text(key).map_or_else(|| default.to_owned(), |text| text.value))
     };
@@ -147,10 +215,9 @@ fn read(mut root: Section<'_>, dir: &Path, mistakes: &Mistakes) -> Option<Config
     let (accounts, call_timeout) = aws::read(&mut root);
     let notifiers = notifiers::read(&mut root, dir);
     let names: Vec<SourceName> = sources.keys().cloned().collect();
-    let written = root.sections("policy").into_iter().filter_map(|section| policies::read(section, None, &names));
-    let mut written: Vec<Written> = written.collect();
+    let own = root.sections("policy").into_iter().filter_map(|section| policies::read(section, None, &names)).collect();
     root.end();
-    written.extend(read_drop_ins(&plugins, &names, mistakes));
+    let policies = Policies { own, beside: read_drop_ins(&plugins, &names, mistakes) };
     let guardrails = guardrails::read(&guardrails_dir, mistakes);
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let timing = Timing {
@@ -158,7 +225,7 @@ fn read(mut root: Section<'_>, dir: &Path, mistakes: &Mistakes) -> Option<Config
         settle_ms: millis(call_timeout * 2),
     };
     let core = Configuration {
-        policies: unique(written, mistakes),
+        policies: policies.unite(mistakes),
         guardrails,
         accounts: accounts.iter().map(|account| (account.id, account.regions.clone())).collect(),
         notifiers: notifiers.keys().cloned().collect(),
@@ -166,9 +233,12 @@ fn read(mut root: Section<'_>, dir: &Path, mistakes: &Mistakes) -> Option<Config
         timing,
     };
     Some(Config {
+        file: path.to_owned(),
         data,
         listen: listen?,
         plugins,
+        guardrails: guardrails_dir,
+        policies,
         sources,
         accounts,
         call_timeout,
@@ -204,24 +274,23 @@ fn read_journal(root: &mut Section<'_>) -> (u64, u64) {
 }
 
 /// Policies that lie beside their plugins: `web.toml` beside `web.wasm`.
-fn read_drop_ins(plugins: &Path, sources: &[SourceName], mistakes: &Mistakes) -> Vec<Written> {
+fn read_drop_ins(plugins: &Path, sources: &[SourceName], mistakes: &Mistakes) -> BTreeMap<PluginName, Written> {
     let Ok(entries) = std::fs::read_dir(plugins) else {
         let message = "cannot be read: the directory holds the plugins (*.wasm), and may be empty";
         mistakes.add(&plugins.display().to_string(), 0, message);
-        return Vec::new();
+        return BTreeMap::new();
     };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
     paths.sort();
-    let mut written = Vec::new();
+    let mut written = BTreeMap::new();
     for path in paths {
         let file = path.display().to_string();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         match stem.parse::<PluginName>() {
             Ok(plugin) => {
-                let Some(text) = document::read(&path, mistakes) else { continue };
-                let document = Document::parse(&file, &text, mistakes);
-                written.extend(policies::read(document.root(), Some(&plugin), sources));
+                let policy = read_beside(&path, &plugin, sources, mistakes);
+                written.extend(policy.map(|policy| (plugin, policy)));
             }
             Err(error) => mistakes.add(&file, 0, error.to_string()),
         }
@@ -229,18 +298,11 @@ fn read_drop_ins(plugins: &Path, sources: &[SourceName], mistakes: &Mistakes) ->
     written
 }
 
-fn unique(written: Vec<Written>, mistakes: &Mistakes) -> BTreeMap<PolicyName, balm_core::configuration::Policy> {
-    let mut policies = BTreeMap::new();
-    let mut places: BTreeMap<PolicyName, String> = BTreeMap::new();
-    for Written { name, policy, file, line } in written {
-        if let Some(first) = places.get(&name) {
-            mistakes.add(&file, line, format!("policy {name} is configured twice, first at {first}"));
-        } else {
-            places.insert(name.clone(), format!("{file}:{line}"));
-            policies.insert(name, policy);
-        }
-    }
-    policies
+fn read_beside(path: &Path, plugin: &PluginName, sources: &[SourceName], mistakes: &Mistakes) -> Option<Written> {
+    let text = document::read(path, mistakes)?;
+    let file = path.display().to_string();
+    let document = Document::parse(&file, &text, mistakes);
+    policies::read(document.root(), Some(plugin), sources)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Policies, as they are configured: in the main file as `[[policy]]`, or beside a plugin as `web.toml`.
 
+use std::collections::BTreeMap;
+
 use balm_core::{
     caps,
     configuration::{Matcher, Mode, Policy, Targets},
@@ -8,7 +10,7 @@ use balm_core::{
     target::{AccountId, Region, Target},
 };
 
-use super::document::{At, Section};
+use super::document::{At, Mistake, Mistakes, Section};
 
 /// A policy with the place where it was written.
 #[derive(Clone, Debug)]
@@ -17,6 +19,64 @@ pub(crate) struct Written {
     pub(crate) policy: Policy,
     pub(crate) file: String,
     pub(crate) line: usize,
+}
+
+/// All policies, as they are written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Policies {
+    /// In the main file.
+    pub(crate) own: Vec<Written>,
+    /// Beside plugins, by the file's name.
+    pub(crate) beside: BTreeMap<PluginName, Written>,
+}
+
+impl Policies {
+    /// By name; a name that is written twice is a mistake.
+    pub(crate) fn unite(&self, mistakes: &Mistakes) -> BTreeMap<PolicyName, Policy> {
+        let mut policies = BTreeMap::new();
+        let mut places: BTreeMap<&PolicyName, String> = BTreeMap::new();
+        for Written { name, policy, file, line } in self.all() {
+            if let Some(first) = places.get(name) {
+                mistakes.add(file, *line, format!("policy {name} is configured twice, first at {first}"));
+            } else {
+                places.insert(name, format!("{file}:{line}"));
+                policies.insert(name.clone(), policy.clone());
+            }
+        }
+        policies
+    }
+
+    /// A mistake in a policy, where it is written.
+    pub(crate) fn mistake(&self, name: &PolicyName, message: String) -> Mistake {
+        let written = self.all().find(|written| written.name == *name);
+        let (file, line) = written.map_or((String::new(), 0), |written| (written.file.clone(), written.line));
+        Mistake { file, line, message }
+    }
+
+    /// Whether it is written beside a plugin, and which.
+    pub(crate) fn beside(&self, name: &PolicyName) -> Option<&PluginName> {
+        self.beside.iter().find(|(_, written)| written.name == *name).map(|(plugin, _)| plugin)
+    }
+
+    /// Have another policy where one is written, or none.
+    pub(crate) fn replace(&mut self, name: &PolicyName, policy: Option<&Policy>) {
+        match policy {
+            Some(policy) => {
+                let named = |written: &&mut Written| written.name == *name;
+                if let Some(written) = self.own.iter_mut().chain(self.beside.values_mut()).find(named) {
+                    written.policy = policy.clone();
+                }
+            }
+            None => {
+                self.own.retain(|written| written.name != *name);
+                self.beside.retain(|_, written| written.name != *name);
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Written> {
+        self.own.iter().chain(self.beside.values())
+    }
 }
 
 /// Read a policy. `beside` is the plugin that its file lies beside, if it does: then name and plugin need not be said.

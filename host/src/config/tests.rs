@@ -122,6 +122,22 @@ fn a_policy_configured_twice_is_refused_with_both_places() {
 }
 
 #[test]
+fn what_only_a_restart_changes_is_kept_and_told() {
+    let dir = Dir::new("restart");
+    let running = dir.load(GOOD).unwrap();
+    let text = format!("listen = \"127.0.0.1:1\"\nmax-alert-age = \"1h\"\n{GOOD}")
+        .replace("\"eu-central-1\"", "\"eu-west-1\"")
+        .replace("maximum = 12", "maximum = 8");
+    let mut config = dir.load(&text).unwrap();
+    assert_eq!(config.keep_until_restart(&running).unwrap(), ["listen", "aws"]);
+    assert_eq!((config.listen, &config.core.accounts), (running.listen, &running.core.accounts));
+    assert_eq!(config.core.timing.max_alert_age_ms, 3_600_000);
+    let policy = config.core.policies.first_key_value().unwrap().1;
+    assert_eq!(policy.settings.as_str(), r#"{"maximum":8}"#);
+    assert_eq!(config.keep_until_restart(&running).unwrap(), [] as [&str; 0]);
+}
+
+#[test]
 fn no_secret_is_in_what_is_recorded_or_printed() {
     let dir = Dir::new("secrets");
     dir.write("url", "https://hooks.example.com/s3cr3t");

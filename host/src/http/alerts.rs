@@ -3,7 +3,11 @@
 //! The answers are what senders act on: 200 for what is durable, 401 and 400 for what will not get better, and 503 for
 //! everything that will, since senders give up on anything else that is not 2xx.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -41,12 +45,15 @@ const PARSE_ASIDE_BYTES: usize = 256 << 10;
 
 /// What the route needs.
 pub(crate) struct Alerts {
-    sources: std::collections::BTreeMap<SourceName, Source>,
+    sources: RwLock<Sources>,
     inbox: Inbox,
     body_bytes: usize,
     body_within: Duration,
     in_flight: Semaphore,
 }
+
+/// Other ones after a reload; a request keeps those that it began with.
+type Sources = Arc<BTreeMap<SourceName, Source>>;
 
 /// What the sender is told.
 #[derive(Debug, Serialize)]
@@ -68,13 +75,18 @@ enum Refused {
 }
 
 impl Alerts {
-    pub(crate) fn new(
-        sources: std::collections::BTreeMap<SourceName, Source>,
-        inbox: Inbox,
-        body_bytes: usize,
-    ) -> Self {
-        let in_flight = Semaphore::new(IN_FLIGHT_BYTES / KIB);
+    pub(crate) fn new(sources: BTreeMap<SourceName, Source>, inbox: Inbox, body_bytes: usize) -> Self {
+        let (sources, in_flight) = (RwLock::new(Arc::new(sources)), Semaphore::new(IN_FLIGHT_BYTES / KIB));
         Self { sources, inbox, body_bytes, body_within: BODY_TIMEOUT, in_flight }
+    }
+
+    /// Other senders from now on.
+    pub(crate) fn replace(&self, sources: BTreeMap<SourceName, Source>) {
+        *self.sources.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
+    }
+
+    fn sources(&self) -> Sources {
+        Arc::clone(&self.sources.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -109,10 +121,11 @@ async fn receive(
 }
 
 async fn take(alerts: &Alerts, source: &str, headers: &HeaderMap, body: Body) -> Result<Accepted, Refused> {
+    let sources = alerts.sources();
     let (name, source) = source
         .parse::<SourceName>()
         .ok()
-        .and_then(|name| alerts.sources.get_key_value(&name))
+        .and_then(|name| sources.get_key_value(&name))
         .ok_or(Refused::UnknownSource)?;
     let unauthorized = |refusal: auth::Refusal| {
         tracing::warn!(source = %name, ?refusal, "a request is not the source's");

@@ -11,7 +11,11 @@ mod slack;
 mod text;
 mod webhook;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use balm_core::{
     engine::Tell,
@@ -38,8 +42,11 @@ const RETRY_AFTER_MOST: Duration = Duration::from_secs(10 * 60);
 pub(crate) struct Notifiers {
     log: Arc<Log>,
     host: String,
-    vendors: BTreeMap<NotifierName, Vendor>,
+    vendors: RwLock<Vendors>,
 }
+
+/// Another one after a reload.
+type Vendors = Arc<BTreeMap<NotifierName, Vendor>>;
 
 enum Vendor {
     Log,
@@ -71,8 +78,18 @@ impl Notifiers {
         host: String,
         configured: &BTreeMap<NotifierName, config::Notifier>,
     ) -> Result<Self, NoClient> {
-        let vendors = configured.iter().map(|(name, notifier)| Ok((name.clone(), Vendor::new(notifier)?)));
-        Ok(Self { log, host, vendors: vendors.collect::<Result<_, _>>()? })
+        Ok(Self { log, host, vendors: RwLock::new(vendors(configured)?) })
+    }
+
+    /// Others from now on; a message that is being tried stays with its own to its end.
+    pub(crate) fn replace(&self, configured: &BTreeMap<NotifierName, config::Notifier>) -> Result<(), NoClient> {
+        let vendors = vendors(configured)?;
+        *self.vendors.write().unwrap_or_else(PoisonError::into_inner) = vendors;
+        Ok(())
+    }
+
+    fn vendors(&self) -> Vendors {
+        Arc::clone(&self.vendors.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Tell what is due, and try again while that is worth it.
@@ -88,7 +105,8 @@ impl Notifiers {
 
     async fn try_to_tell(&self, name: &NotifierName, message: notices::Message) -> Told {
         let never = |why: String| Told { episode: None, delivered: Err(why), kept: false };
-        let Some(vendor) = self.vendors.get(name) else { return never("it is not configured".into()) };
+        let vendors = self.vendors();
+        let Some(vendor) = vendors.get(name) else { return never("it is not configured".into()) };
         let (log, host) = (Arc::clone(&self.log), self.host.clone());
         // A digest reads some hundred records.
         let reading = tokio::task::spawn_blocking(move || Message::read(&log, &host, &message));
@@ -107,8 +125,9 @@ impl Notifiers {
 
     /// Send a test now, once, beside whatever waits: the receiver's answer, or why there is none.
     pub(crate) async fn test(&self, name: &str, who: &str) -> Result<String, String> {
-        let Some((name, vendor)) = self.vendors.iter().find(|(known, _)| known.as_str() == name) else {
-            let known: Vec<&str> = self.vendors.keys().map(NotifierName::as_str).collect();
+        let vendors = self.vendors();
+        let Some((name, vendor)) = vendors.iter().find(|(known, _)| known.as_str() == name) else {
+            let known: Vec<&str> = vendors.keys().map(NotifierName::as_str).collect();
             return Err(format!("{name:?} is no notifier of the running host; there are: {}", known.join(", ")));
         };
         let headline = format!("a test of notifier {name} by {who}: whoever reads this will be told when it matters");
@@ -154,4 +173,9 @@ impl Vendor {
             Self::Webhook(webhook) => webhook.deliver(message).await,
         }
     }
+}
+
+fn vendors(configured: &BTreeMap<NotifierName, config::Notifier>) -> Result<Vendors, NoClient> {
+    let vendors = configured.iter().map(|(name, notifier)| Ok((name.clone(), Vendor::new(notifier)?)));
+    vendors.collect::<Result<_, _>>().map(Arc::new)
 }

@@ -1,11 +1,14 @@
-//! Plugins: the versions in memory, their bytes by digest, and the directory from which new ones come.
+//! Plugins: the versions in memory, and the bytes of every version that was ever in force.
 //!
-//! What is in force is said by records; the directory is only where files arrive. A file is read once, and what was read is
-//! what is kept, compiled and asked. A bad file is refused with its reason, and the version in force stays. It refuses to
+//! It owns how a file becomes a version: read once, and what was read is what is compiled, asked and kept. What is in force
+//! is said by records, what arrives by the directory (`directory`), and what is put in force by `reload`. It refuses to
 //! know how a plugin runs.
 
+mod aside;
+pub(crate) mod directory;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -14,10 +17,9 @@ use std::{
 };
 
 use balm_core::{
-    configuration::Policy,
     digest::Digest,
+    json::Json,
     name::{PluginName, PolicyName},
-    record::{PluginActivated, PluginRefused},
 };
 use balm_sandbox::Plugin;
 
@@ -36,15 +38,6 @@ pub(crate) struct Plugins {
     versions: RwLock<BTreeMap<Digest, Arc<Plugin>>>,
 }
 
-/// What became of a file of the directory.
-#[derive(Debug)]
-pub(crate) enum Arrival {
-    /// It is a plugin, and its bytes are kept.
-    Good(Box<PluginActivated>),
-    /// It is not.
-    Bad(PluginRefused),
-}
-
 impl Plugins {
     /// None in memory yet; bytes are kept below the data directory.
     pub(crate) fn new(compiler: Compiler, data: &Path) -> io::Result<Self> {
@@ -53,70 +46,47 @@ impl Plugins {
         Ok(Self { compiler, kept, versions: RwLock::new(BTreeMap::new()) })
     }
 
-    /// A version in memory.
+    /// A version in memory. Whoever has it may use it to its end, whatever comes into force meanwhile.
     pub(crate) fn get(&self, digest: &Digest) -> Option<Arc<Plugin>> {
         self.versions.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
     }
 
-    fn put(&self, plugin: Plugin) {
+    /// Make ready to be in force: the bytes are durable, and whoever asks for the version finds it.
+    pub(crate) fn put(&self, plugin: Arc<Plugin>, bytes: &[u8]) -> Result<(), String> {
+        self.keep(plugin.digest(), bytes).map_err(|error| format!("its bytes cannot be kept: {error}"))?;
+        self.versions.write().unwrap_or_else(PoisonError::into_inner).insert(plugin.digest(), plugin);
+        Ok(())
+    }
+
+    /// Forget every other version; evaluations under way end on theirs, and then its memory is free.
+    pub(crate) fn keep_only(&self, in_force: &BTreeSet<Digest>) {
         let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
-        versions.insert(plugin.digest(), Arc::new(plugin));
+        versions.retain(|digest, _| in_force.contains(digest));
     }
 
-    /// The plugin files of a directory, by name. What cannot be a plugin's name is left out with a warning.
-    pub(crate) fn files(dir: &Path) -> io::Result<BTreeMap<PluginName, PathBuf>> {
-        let mut files = BTreeMap::new();
-        for entry in fs::read_dir(dir)? {
-            let path = entry?.path();
-            if path.extension().is_none_or(|extension| extension != "wasm") {
-                continue;
-            }
-            match path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().parse::<PluginName>() {
-                Ok(name) => drop(files.insert(name, path)),
-                Err(error) => tracing::warn!(file = %path.display(), %error, "a file is left alone"),
-            }
+    /// Compile and ask a file that was read, unless it is in memory under this name already.
+    pub(crate) async fn compile(&self, name: &PluginName, bytes: &[u8]) -> Result<Arc<Plugin>, String> {
+        if let Some(known) = self.get(&Digest::of(&[bytes])).filter(|known| known.name() == name) {
+            return Ok(known);
         }
-        Ok(files)
+        self.compiler.load(name, bytes).await.map(Arc::new)
     }
 
-    /// Read, compile and ask a file, and try the settings of its policies on it.
-    pub(crate) async fn arrive(&self, name: &PluginName, path: &Path, policies: &[(&PolicyName, &Policy)]) -> Arrival {
-        let refuse = |digest, why| Arrival::Bad(PluginRefused { plugin: name.clone(), digest, why });
-        let bytes = match read_once(path) {
-            Ok(bytes) => bytes,
-            Err(why) => return refuse(None, format!("{}: {why}", path.display())),
-        };
-        let digest = Digest::of(&[&bytes]);
-        match self.load(name, &bytes, policies).await {
-            Ok(plugin) => match self.keep(digest, &bytes) {
-                Ok(()) => {
-                    let activated = PluginActivated {
-                        plugin: name.clone(),
-                        digest,
-                        bytes: plugin.bytes(),
-                        manifest: plugin.manifest().clone(),
-                    };
-                    self.put(plugin);
-                    Arrival::Good(Box::new(activated))
+    /// Whether a version accepts the settings of these policies; otherwise the first that it does not, and why.
+    pub(crate) async fn accepts(
+        plugin: Arc<Plugin>,
+        policies: Vec<(PolicyName, Json)>,
+    ) -> Result<(), (PolicyName, String)> {
+        let Some((first, _)) = policies.first().cloned() else { return Ok(()) };
+        let asking = async move {
+            for (policy, settings) in policies {
+                if let Err(why) = plugin.validate_settings(&settings).await {
+                    return Err((policy, why));
                 }
-                Err(error) => refuse(Some(digest), format!("its bytes cannot be kept: {error}")),
-            },
-            Err(why) => refuse(Some(digest), format!("{}: {why}", path.display())),
-        }
-    }
-
-    async fn load(
-        &self,
-        name: &PluginName,
-        bytes: &[u8],
-        policies: &[(&PolicyName, &Policy)],
-    ) -> Result<Plugin, String> {
-        let plugin = self.compiler.load(name, bytes).await?;
-        for (policy, configured) in policies {
-            let validated = plugin.validate_settings(&configured.settings).await;
-            validated.map_err(|why| format!("it does not accept the settings of policy {policy}: {why}"))?;
-        }
-        Ok(plugin)
+            }
+            Ok(())
+        };
+        aside::run(asking).await.unwrap_or_else(|why| Err((first, why)))
     }
 
     /// Bring a version back into memory whose bytes are kept.
@@ -132,9 +102,8 @@ impl Plugins {
                 path.display()
             ));
         }
-        let plugin = self.compiler.load(name, &bytes).await?;
-        self.put(plugin);
-        Ok(())
+        let plugin = self.compile(name, &bytes).await?;
+        self.put(plugin, &bytes)
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
