@@ -8,7 +8,7 @@ use std::{env, path::PathBuf, process::Command};
 const PLUGINS: &[&str] = &["scale-ecs-service"];
 
 /// What only tests run, each a package below `guests`.
-const GUESTS: &[&str] = &["misbehave", "open-socket", "propose-anything"];
+const GUESTS: &[&str] = &["misbehave", "open-socket", "propose-anything", "stamped"];
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");

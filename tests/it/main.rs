@@ -9,6 +9,7 @@ mod commands;
 mod compile;
 mod denied;
 mod disk_full;
+mod hot;
 mod kills;
 mod moto;
 mod notify;

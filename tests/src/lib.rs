@@ -3,6 +3,8 @@
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do; `kills` ends them at
 //! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and
 //! the model cloud under one seed; `bench` measures.
+//! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
+//! `bench` measures, and `swaps` replaces plugins under load.
 //! Nothing here is shipped.
 
 pub mod bench;
@@ -10,6 +12,7 @@ pub mod harness;
 pub mod kills;
 pub mod replay;
 pub mod sim;
+pub mod swaps;
 
 /// The component of `scale-ecs-service`, as built from this repository.
 pub const SCALE_ECS_SERVICE: &str = env!("PLUGIN_SCALE_ECS_SERVICE");
@@ -22,3 +25,5 @@ pub const OPEN_SOCKET: &str = env!("GUEST_OPEN_SOCKET");
 
 /// The component of the guest `propose-anything`.
 pub const PROPOSE_ANYTHING: &str = env!("GUEST_PROPOSE_ANYTHING");
+/// The component of the guest `stamped`; [`harness::stamped`] makes versions of it.
+pub const STAMPED: &str = env!("GUEST_STAMPED");

@@ -11,7 +11,7 @@ use balm_core::record::Record;
 use balm_tests::{
     harness::{Dir, journal},
     kills::{self, Report},
-    replay, sim,
+    replay, sim, swaps,
 };
 use clap::Parser;
 
@@ -20,6 +20,10 @@ const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
+const SWAPS: u64 = 1_000;
+
+/// How much later an alert may be acknowledged while plugins are swapped.
+const SWAP_P99_RATIO: f64 = 2.0;
 
 /// Things that the type of an approved intent must not allow, each a program that must not compile.
 const TYPE_PROOFS: u64 = 3;
@@ -40,7 +44,7 @@ struct Arguments {
 struct Promise {
     says: &'static str,
     key: &'static str,
-    figure: u64,
+    figure: f64,
     holds: bool,
 }
 
@@ -60,6 +64,12 @@ fn main() -> anyhow::Result<ExitCode> {
         promises.extend(kill_promises(&report, KILLS * times));
         promises.extend(replays(&killed)?);
         explain(&killed, arguments.keep.is_some())?;
+    }
+    if wanted("swap") {
+        let swaps = SWAPS * u64::from(times);
+        eprintln!("replacing plugins {swaps} times under load");
+        let keep = arguments.keep.as_ref().map(|dir| dir.join("swaps"));
+        promises.extend(swap_promises(&swaps::run(&swaps::Options { swaps, seed: SEED, keep }), swaps));
     }
     if wanted("sim") {
         let seeds = SEEDS * u64::from(times);
@@ -82,13 +92,13 @@ fn types() -> anyhow::Result<Vec<Promise>> {
     let said = String::from_utf8_lossy(&output.stdout);
     let refused = said.lines().filter(|line| line.contains("compile fail") && line.ends_with("ok")).count() as u64;
     let says = "programs that hand the executor something unvalidated, and do not compile";
-    Ok(vec![Promise { says, key: "type_proofs", figure: refused, holds: refused >= TYPE_PROOFS }])
+    Ok(vec![Promise { says, key: "type_proofs", figure: refused as f64, holds: refused >= TYPE_PROOFS }])
 }
 
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
     let more =
-        |says, key, figure: usize, least: usize| Promise { says, key, figure: figure as u64, holds: figure >= least };
-    let none = |says, key, figure: usize| Promise { says, key, figure: figure as u64, holds: figure == 0 };
+        |says, key, figure: usize, least: usize| Promise { says, key, figure: figure as f64, holds: figure >= least };
+    let none = |says, key, figure: usize| Promise { says, key, figure: figure as f64, holds: figure == 0 };
     vec![
         more("times a host was ended by SIGKILL, under load", "kills", report.kills as usize, kills as usize),
         more("alerts that it acknowledged", "kill_acknowledged", report.acknowledged, 1),
@@ -102,18 +112,50 @@ fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
     ]
 }
 
+fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
+    let none = |says, key, figure: usize| Promise { says, key, figure: figure as f64, holds: figure == 0 };
+    let p99 = |says, key, figure: f64| Promise { says, key, figure, holds: figure.is_finite() };
+    let ratio = report.p99_ratio();
+    vec![
+        Promise {
+            says: "times a plugin with its policy was replaced, under load",
+            key: "swaps",
+            figure: report.swaps as f64,
+            holds: report.swaps >= swaps,
+        },
+        Promise {
+            says: "of them by something broken",
+            key: "swap_broken",
+            figure: report.broken as f64,
+            holds: report.broken > 0,
+        },
+        Promise {
+            says: "alerts that were acknowledged meanwhile",
+            key: "swap_acknowledged",
+            figure: report.acknowledged as f64,
+            holds: report.acknowledged > 0,
+        },
+        none("of them missing, or not decided", "swap_lost", report.lost),
+        none("decisions of a mixed or broken version", "swap_mixed", report.mixed),
+        none("replacements without their record", "swap_missed", report.missed),
+        p99("ms to an acknowledgement while plugins are replaced, 99 of 100", "swap_p99_ms", report.p99_swapping_ms),
+        p99("ms between the replacements", "swap_quiet_p99_ms", report.p99_quiet_ms),
+        Promise { says: "times as long", key: "swap_p99_ratio", figure: ratio, holds: ratio <= SWAP_P99_RATIO },
+    ]
+}
+
 fn replays(killed: &Path) -> anyhow::Result<Vec<Promise>> {
     let records: Vec<Record> = journal::read(&killed.join("data")).into_iter().map(|(record, _)| record).collect();
     eprintln!("making the decisions of {} records again", records.len());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let replayed = runtime.block_on(replay::run(&records))?;
-    let (decisions, differences) = (replayed.decisions as u64, replayed.differences as u64);
+    let (decisions, differences) = (replayed.decisions, replayed.differences);
     Ok(vec![
-        Promise { says: "decisions made again", key: "replays", figure: decisions, holds: decisions > 0 },
+        Promise { says: "decisions made again", key: "replays", figure: decisions as f64, holds: decisions > 0 },
         Promise {
             says: "of them other in one byte, or in their fuel",
             key: "replay_differences",
-            figure: differences,
+            figure: differences as f64,
             holds: differences == 0,
         },
     ])
@@ -123,20 +165,25 @@ fn simulated(tally: &sim::Tally) -> Vec<Promise> {
     for violation in tally.violations.iter().take(10) {
         eprintln!("{violation}");
     }
-    let violations = tally.violations.len() as u64;
+    let violations = tally.violations.len();
     vec![
         Promise {
             says: "simulated lives of a host, each with a crash at least",
             key: "sim_seeds",
-            figure: tally.seeds,
+            figure: tally.seeds as f64,
             holds: tally.crashes_least > 0,
         },
-        Promise { says: "crashes in them", key: "sim_crashes", figure: tally.crashes, holds: tally.crashes > 0 },
-        Promise { says: "changes made in them", key: "sim_effects", figure: tally.effects, holds: tally.effects > 0 },
+        Promise { says: "crashes in them", key: "sim_crashes", figure: tally.crashes as f64, holds: tally.crashes > 0 },
+        Promise {
+            says: "changes made in them",
+            key: "sim_effects",
+            figure: tally.effects as f64,
+            holds: tally.effects > 0,
+        },
         Promise {
             says: "violations of an invariant",
             key: "sim_violations",
-            figure: violations,
+            figure: violations as f64,
             holds: violations == 0,
         },
     ]
@@ -161,12 +208,22 @@ fn explain(killed: &Path, keep: bool) -> anyhow::Result<()> {
 
 fn print(promises: &[Promise], json: bool) {
     if json {
-        let figures: BTreeMap<&str, u64> = promises.iter().map(|promise| (promise.key, promise.figure)).collect();
+        let figures: BTreeMap<&str, serde_json::Number> =
+            promises.iter().map(|promise| (promise.key, number(promise.figure))).collect();
         println!("{}", serde_json::to_string(&figures).expect("numbers are JSON"));
         return;
     }
     for Promise { says, key, figure, holds } in promises {
-        let mark = if *holds { "" } else { "   BROKEN" };
+        let (figure, mark) = (number(*figure).to_string(), if *holds { "" } else { "   BROKEN" });
         println!("{figure:>8}  {key:<24} {says}{mark}");
     }
+}
+
+/// A whole number as such, any other with two digits behind the point.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures are small and not negative")]
+fn number(figure: f64) -> serde_json::Number {
+    if figure.fract() == 0.0 {
+        return (figure as u64).into();
+    }
+    serde_json::Number::from_f64((figure * 100.0).round() / 100.0).unwrap_or_else(|| 0.into())
 }

@@ -15,7 +15,7 @@ use super::{
     Dir,
     cloud::{ACCOUNT, REGION},
     http::{self, Answer},
-    programs, wait,
+    programs, socket, wait,
 };
 use crate::SCALE_ECS_SERVICE;
 
@@ -58,6 +58,18 @@ impl Files {
         files
     }
 
+    /// Files with a source and nothing else: no plugin, no policy, no account.
+    #[must_use]
+    pub fn bare(dir: Dir) -> Self {
+        let files = Self { dir };
+        for sub in ["plugins", "guardrails"] {
+            fs::create_dir_all(files.path(sub)).expect("a directory can be made");
+        }
+        files.write("token", TOKEN);
+        files.write("balm.toml", BARE);
+        files
+    }
+
     /// A path below the directory.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
@@ -73,6 +85,21 @@ impl Files {
     /// Write a file.
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("a file can be written");
+    }
+
+    /// Put a file in place at once, as careful people do: written beside it, and renamed.
+    pub fn put(&self, name: &str, bytes: &[u8]) {
+        let part = self.path(&format!("{name}.part"));
+        fs::write(&part, bytes).expect("a file can be written");
+        fs::rename(part, self.path(name)).expect("a file can be renamed");
+    }
+
+    /// What the running host says of a plugin, or null.
+    #[must_use]
+    pub fn plugin(&self, name: &str) -> Value {
+        let plugins = socket::get(&self.data(), "/plugins").expect("the host answers");
+        let plugin = plugins.as_array().and_then(|plugins| plugins.iter().find(|plugin| plugin["plugin"] == name));
+        plugin.cloned().unwrap_or(Value::Null)
     }
 
     /// Change a file.
@@ -304,6 +331,17 @@ impl Drop for Host {
 pub const fn ready_within() -> Duration {
     READY_WITHIN
 }
+
+const BARE: &str = r#"
+listen = "127.0.0.1:0"
+
+[source.grafana]
+kind = "grafana"
+token-file = "token"
+
+[journal]
+reserve-mib = 0
+"#;
 
 const RULES: &str = r#"permit(
     principal == Policy::"web-cpu",

@@ -8,6 +8,8 @@ pub mod journal;
 pub mod moto;
 pub mod programs;
 pub mod receiver;
+pub mod socket;
+pub mod stamped;
 pub mod wait;
 
 use std::path::{Path, PathBuf};
