@@ -96,6 +96,9 @@ const ROUND_WITHIN: Duration = Duration::from_secs(120);
 /// The longest pause between two rounds, in which alerts are measured as well.
 const QUIET_MOST: Duration = Duration::from_secs(4);
 
+/// How often the host is asked how far it is.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
 /// What a plugin is replaced by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Offer {
@@ -195,7 +198,7 @@ impl Stage {
             self.swapping.store(false, Ordering::SeqCst);
             made.push(swapped);
             left -= count;
-            thread::sleep(since.elapsed().min(QUIET_MOST));
+            rest(files, since.elapsed().min(QUIET_MOST));
         }
         self.curtain.store(true, Ordering::SeqCst);
     }
@@ -297,11 +300,19 @@ fn settle(files: &Files, swaps: &[Swap]) {
         let by_name = |swap: &Swap| shown.iter().find(|plugin| plugin["plugin"] == name(swap.plugin).as_str());
         let settled = swaps.iter().all(|swap| by_name(swap).is_some_and(|plugin| is_settled(swap, plugin)));
         if !settled {
-            // The host has few processors, and asking costs it some of one.
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(ASK_EVERY);
         }
         settled.then_some(())
     });
+}
+
+/// Do nothing but ask the host as often as while a round is taken in, so that asking makes no difference.
+fn rest(files: &Files, span: Duration) {
+    let since = Instant::now();
+    while since.elapsed() < span {
+        let _ = socket::get(&files.data(), "/plugins");
+        thread::sleep(ASK_EVERY);
+    }
 }
 
 fn is_settled(swap: &Swap, shown: &Value) -> bool {

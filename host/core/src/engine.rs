@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     caps,
-    configuration::Mode,
+    configuration::{Guardrails, Mode},
     decide,
     digest::Digest,
     evaluation::{PastIntent, Trigger},
@@ -32,6 +32,8 @@ use crate::{
 pub struct Engine {
     state: State,
     rules: Arc<Rules>,
+    /// The rules are those of the configuration in force: not before the first one, nor where its rules do not compile.
+    compiled: bool,
     approved: Vec<ApprovedIntent>,
     evaluating: BTreeSet<(PolicyName, EpisodeId, u32)>,
     looking: BTreeSet<(IntentId, Purpose)>,
@@ -136,6 +138,7 @@ impl Engine {
         Self {
             state: State::default(),
             rules: Arc::new(Rules::none()),
+            compiled: false,
             approved: Vec::new(),
             evaluating: BTreeSet::new(),
             looking: BTreeSet::new(),
@@ -163,10 +166,12 @@ impl Engine {
         match Rules::compile(&self.state.configuration.guardrails.rules) {
             Ok(rules) => {
                 self.rules = Arc::new(rules);
+                self.compiled = true;
                 Ok(())
             }
             Err(mistakes) => {
                 self.rules = Arc::new(Rules::none());
+                self.compiled = false;
                 Err(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
             }
         }
@@ -191,20 +196,32 @@ impl Engine {
             Input::Arrived(arrived) => arrived.configuration.as_ref(),
             _ => None,
         };
-        if let Some(configuration) = configuration {
-            match Rules::compile(&configuration.guardrails.rules) {
-                Ok(rules) => self.rules = Arc::new(rules),
-                Err(mistakes) => {
-                    let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-                    return Taken { records: Vec::new(), reply: Reply::Refused(mistakes.join("\n")) };
-                }
-            }
+        if let Some(configuration) = configuration
+            && let Err(mistakes) = self.compile(&configuration.guardrails)
+        {
+            return Taken { records: Vec::new(), reply: Reply::Refused(mistakes) };
         }
         let rules = Arc::clone(&self.rules);
         let at = now.max(self.state.now);
         let decided = decide::decide(&mut self.state, &rules, input, at);
         self.approved.extend(decided.approved);
         Taken { records: decided.records, reply: decided.reply }
+    }
+
+    /// Rules of a configuration that is to be in force. The same text is not compiled again: a plugin that arrives brings
+    /// the whole configuration with it, and alerts wait meanwhile.
+    fn compile(&mut self, guardrails: &Guardrails) -> Result<(), String> {
+        if self.compiled && guardrails.rules == self.state.configuration.guardrails.rules {
+            return Ok(());
+        }
+        match Rules::compile(&guardrails.rules) {
+            Ok(rules) => {
+                self.rules = Arc::new(rules);
+                self.compiled = true;
+                Ok(())
+            }
+            Err(mistakes) => Err(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+        }
     }
 
     fn settle_under_way(&mut self, input: &Input) {
