@@ -11,9 +11,9 @@ use balm_core::{
 /// A record, as one line and, where there is more to say, indented ones below it.
 pub(super) fn record(record: &Record) -> String {
     let (headline, details) = words(&record.fact);
-    let mut text = format!("{:>8}  {}  {:<18} {}\n", record.seq, record.at, record.fact.kind(), printable(&headline));
+    let mut text = format!("{:>8}  {}  {:<21} {}\n", record.seq, record.at, record.fact.kind(), printable(&headline));
     for detail in details {
-        let _ = writeln!(text, "{:>36}{}", "", printable(&detail));
+        let _ = writeln!(text, "{:>39}{}", "", printable(&detail));
     }
     text
 }

@@ -246,7 +246,8 @@ impl Loader {
             tracing::info!(record = seq.0, "a configuration is in force");
             self.config.core = configuration;
         }
-        self.parts.plugins.keep_only(&self.in_force.values().map(|version| version.digest).collect());
+        let in_force = self.in_force.values().map(|version| version.digest).collect();
+        block_in_place(|| self.parts.plugins.keep_only(&in_force));
         self.show();
         Ok(Some(seq))
     }

@@ -125,7 +125,8 @@ impl Loader {
                     }
                     Ok(()) => {}
                 }
-                self.parts.plugins.put(Arc::clone(&plugin), &bytes).map_err(|why| refuse(Some(digest), why))?;
+                let kept = block_in_place(|| self.parts.plugins.put(Arc::clone(&plugin), &bytes));
+                kept.map_err(|why| refuse(Some(digest), why))?;
                 arrived.activated.extend((in_force != Some(digest)).then(|| activated(&plugin)));
             }
             None => arrived.removed.extend(in_force.map(|digest| self.gone(name, digest))),

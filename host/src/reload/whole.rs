@@ -216,7 +216,7 @@ impl Loader {
         let accepted = Plugins::accepts(Arc::clone(&plugin), settings_of(&config.core, name)).await;
         accepted
             .map_err(|(policy, why)| refuse(format!("it does not accept the settings of policy {policy}: {why}")))?;
-        self.parts.plugins.put(Arc::clone(&plugin), &bytes).map_err(refuse)?;
+        block_in_place(|| self.parts.plugins.put(Arc::clone(&plugin), &bytes)).map_err(refuse)?;
         Ok((!known).then(|| activated(&plugin)))
     }
 
