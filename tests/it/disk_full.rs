@@ -104,12 +104,8 @@ impl Stage {
 
     /// Pour until the host says that it has no room.
     fn pour_until_full(&mut self) -> String {
-        for _ in 0..60 {
-            if let (503, why) = self.pour() {
-                return why;
-            }
-        }
-        panic!("{} alerts found room on a full disk", self.acknowledged);
+        let mut refused = (0..60).map(|_| self.pour()).filter(|(status, _)| *status == 503);
+        refused.next().expect("a full disk has no room for so many alerts").1
     }
 
     /// Whether an alert that would change the service is taken.
