@@ -84,6 +84,7 @@ impl Batch<'_> {
             Input::Stop(scope, by) => return self.stop(scope, by),
             Input::Resume(resume, by) => return self.resume(&resume, &by),
             Input::NoticeSent(sent) => self.add(Fact::NoticeSent(sent)),
+            Input::AccessDenied(denied) => self.add(Fact::AccessDenied(denied)),
         }
         Ok(())
     }

@@ -7,8 +7,9 @@ use crate::{
     look::Reading,
     name::{IntentId, Seq},
     record::{
-        AccountChecked, CallResult, ConfigurationRefused, EvaluationSkipped, HostStarted, HostStopped, LossAccepted,
-        NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved, Purpose, Reloaded, StopScope, TailCut,
+        AccessDenied, AccountChecked, CallResult, ConfigurationRefused, EvaluationSkipped, HostStarted, HostStopped,
+        LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved, Purpose, Reloaded, StopScope,
+        TailCut,
     },
     time::Timestamp,
 };
@@ -74,6 +75,8 @@ pub enum Input {
     Resume(Resume, Person),
     /// People were told, or could not be.
     NoticeSent(NoticeSent),
+    /// Somebody asked for what its role does not allow.
+    AccessDenied(AccessDenied),
 }
 
 /// What is put in force together, or not at all: a plugin with the settings that it accepts.

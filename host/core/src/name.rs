@@ -79,6 +79,8 @@ names! {
     PluginName: "name of a plugin";
     /// A configured receiver of notices.
     NotifierName: "name of a notifier";
+    /// A configured caller of the admin API.
+    CredentialName: "name of a credential";
 }
 
 fn is_name(text: &str) -> bool {

@@ -140,7 +140,9 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::EpisodeEnded(_)
         | Fact::TargetLooked(_)
         | Fact::AttemptEnded(_)
-        | Fact::NoticeSent(_) => false,
+        | Fact::NoticeSent(_)
+        // It is no trouble of the host's, and a credential must not be a way to flood people.
+        | Fact::AccessDenied(_) => false,
     }
 }
 
@@ -299,7 +301,8 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::AttemptSettled(_)
         | Fact::StopEngaged(_)
         | Fact::StopReleased(_)
-        | Fact::PluginRemoved(_) => Urgency::Warning,
+        | Fact::PluginRemoved(_)
+        | Fact::AccessDenied(_) => Urgency::Warning,
         Fact::AttemptStarted(_)
         | Fact::Genesis(_)
         | Fact::HostStarted(_)
@@ -372,6 +375,7 @@ fn words(fact: &Fact) -> String {
         | Fact::TargetLooked(_)
         | Fact::AttemptEnded(_)
         | Fact::NoticeSent(_) => fact.kind().to_owned(),
+        Fact::AccessDenied(denied) => format!("{} was denied {}", denied.who, denied.what),
     }
 }
 

@@ -128,6 +128,8 @@ facts! {
     StopReleased(StopReleased) = "stop-released",
     /// People were told, or could not be.
     NoticeSent(NoticeSent) = "notice-sent",
+    /// Somebody with a credential asked for what its role does not allow, and did not get it.
+    AccessDenied(AccessDenied) = "access-denied",
 }
 
 impl Fact {
@@ -163,7 +165,8 @@ impl Fact {
             | Self::ClockJumped(_)
             | Self::ClockAccepted(_)
             | Self::StopEngaged(_)
-            | Self::StopReleased(_) => None,
+            | Self::StopReleased(_)
+            | Self::AccessDenied(_) => None,
         }
     }
 }
@@ -857,6 +860,19 @@ const fn one() -> u64 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
 fn is_one(number: &u64) -> bool {
     *number == 1
+}
+
+/// See [`Fact::AccessDenied`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct AccessDenied {
+    /// Whose credential it was, and its role.
+    pub who: String,
+    /// What was asked for, and what it needs.
+    pub what: String,
+    /// How many attempts of the same credential before it have no record of their own, since they came too fast.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unrecorded: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]

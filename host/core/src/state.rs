@@ -217,7 +217,8 @@ impl State {
             | Fact::LossAccepted(_)
             | Fact::PluginRefused(_)
             | Fact::ConfigurationRefused(_)
-            | Fact::Reloaded(_) => {}
+            | Fact::Reloaded(_)
+            | Fact::AccessDenied(_) => {}
         }
     }
 

@@ -91,7 +91,8 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
         | Fact::AttemptSettled(_)
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
-        | Fact::StopReleased(_) => line(balm_core::notice::headline(fact)),
+        | Fact::StopReleased(_)
+        | Fact::AccessDenied(_) => line(balm_core::notice::headline(fact)),
     }
 }
 
