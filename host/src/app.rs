@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    net::SocketAddr,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -14,33 +15,36 @@ use balm_core::{
     guard::Rules,
     input::Input,
     line::Chain,
+    name::Seq,
     record::{AccountChecked, HostStarted, HostStopped, LossAccepted, StopScope},
     target::{AccountId, Region},
 };
 use balm_sandbox::{ENGINE_VERSION, Sandbox};
 use serde::Serialize;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, UnixListener},
     runtime::{Handle, Runtime},
     sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
 };
 
 use crate::{
     act::Actor,
-    admin::{self, Admin},
+    admin::{self, About, Admin, Doors, Questions},
     audit::{self, Audit},
     aws::{Aws, Identity},
-    clock::Clock,
+    clock::{self, Clock},
     compile::Compiler,
     config::Config,
     data_dir::DataDir,
     effects::Effects,
     engine::{self, Inbox},
     evaluate::Evaluator,
-    http::{self, alerts::Alerts},
+    http::{self, alerts, alerts::Alerts},
     journal::{self, Broken, Journal, Layout, Log},
     kill_switch::KillSwitch,
     look::Looker,
+    metrics::Metrics,
     notify::Notifiers,
     plugins::Plugins,
     reload::{self, Loader, Shown},
@@ -62,6 +66,8 @@ const ASK_AGAIN_WELL: Duration = Duration::from_secs(600);
 struct Ready {
     alerts: String,
     socket: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<String>,
     pid: u32,
     rules: usize,
     policies: usize,
@@ -90,6 +96,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}: is another program using the port?", config.listen))?;
+    let admin_listener = bind_admin(config).await?;
     let (ending, ended) = watch::channel(false);
     let begun = begin(config, data, accept_loss, &ended)?;
     let kill_switch = Arc::new(KillSwitch::new(data));
@@ -107,6 +114,12 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         io: Handle::current(),
     };
     let host = begun.parts.engine.state().host.clone();
+    let about = About {
+        host: host.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: clock::wall(),
+        verified_seq: begun.verified,
+    };
     let state = begun.parts.engine.state();
     let in_force = state.plugins.clone();
     let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
@@ -125,24 +138,34 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let status = Arc::clone(&begun.parts.status);
     let mut engine = Watched::over(begun.parts.run(waiting, move |effect| effects.start(effect))?)?;
 
-    let alerts = Arc::new(Alerts::new(config.sources.clone(), inbox.clone(), config.body_bytes));
+    let counts = Arc::new(alerts::Counts::default());
+    let alerts = Arc::new(Alerts::new(config.sources.clone(), inbox.clone(), config.body_bytes, Arc::clone(&counts)));
     let address = listener.local_addr()?;
-    let serving = tokio::spawn(http::serve(listener, http::alerts::router(Arc::clone(&alerts)), ended.clone()));
+    let router = alerts::router(Arc::clone(&alerts));
+    let serving = tokio::spawn(http::serve(listener, router, http::ALERT_CONNECTIONS, ended.clone()));
     let socket = admin::bind(data).context("the socket in the data directory")?;
     let (reload, asked_to_reload) = reload::requests();
     reload.clone().on_hangup().context("SIGHUP cannot be listened for")?;
     let shown = Arc::new(Shown::default());
-    let admin = Admin {
+    let (ready, is_ready) = watch::channel(false);
+    let admin = Arc::new(Admin {
+        about,
         inbox: inbox.clone(),
         reload,
-        plugins: Arc::clone(&shown),
-        log: begun.log,
+        shown: Arc::clone(&shown),
+        log: Arc::clone(&begun.log),
         audit: begun.audit,
         status,
         kill_switch: Arc::clone(&kill_switch),
         notifiers: Arc::clone(&notifiers),
-    };
-    tokio::spawn(admin::serve(socket, Arc::new(admin), ended.clone()));
+        metrics: start_metrics(config, &begun.log, &ended)?,
+        alerts: counts,
+        doors: Doors::new(config.admin.as_ref()),
+        questions: Questions::default(),
+        ready: is_ready,
+        ending: ended.clone(),
+    });
+    let (admin_address, administering) = administer(admin, socket, admin_listener, &ended)?;
 
     let parts = reload::Parts { inbox: inbox.clone(), plugins, alerts, notifiers, shown };
     let mut loader = Loader::new(parts, config.clone(), in_force);
@@ -152,7 +175,8 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
             tokio::spawn(loader.run(asked_to_reload, ended.clone()));
         }
         let _ = tokio::time::timeout(READY_WITHIN, watch_accounts(aws, inbox.clone())).await;
-        say_ready(config, data, &address.to_string());
+        ready.send_replace(true);
+        say_ready(config, data, &address.to_string(), admin_address);
     };
     let signal = async {
         starting.await;
@@ -166,7 +190,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     tracing::info!(why, "the host ends");
     let ending = async {
         ending.send_replace(true);
-        let _ = serving.await;
+        let _ = tokio::join!(serving, administering);
         inbox.quiet();
         // Calls under way come to their end, so that fewer are unknown at the next start.
         let _ = tokio::time::timeout(config.call_timeout, calls_ended.recv()).await;
@@ -182,9 +206,50 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     }
 }
 
+/// The listener of the admin API, if it is configured.
+async fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some(admin) = &config.admin else { return Ok(None) };
+    if !admin.listen.ip().is_loopback() {
+        tracing::warn!(listen = %admin.listen, "the admin API speaks plain HTTP to the network: put something in front that speaks TLS");
+    }
+    let listener = TcpListener::bind(admin.listen).await;
+    let why = || format!("the admin API cannot listen on {}: is another program using the port?", admin.listen);
+    listener.map(Some).with_context(why)
+}
+
+/// Serve people: on the socket, and over HTTP if that is configured. The address there, and its end.
+fn administer(
+    admin: Arc<Admin>,
+    socket: UnixListener,
+    listener: Option<TcpListener>,
+    ended: &watch::Receiver<bool>,
+) -> io::Result<(Option<SocketAddr>, JoinHandle<()>)> {
+    let address = listener.as_ref().map(TcpListener::local_addr).transpose()?;
+    let router = admin::router(Arc::clone(&admin));
+    tokio::spawn(admin::serve(socket, admin, ended.clone()));
+    let ended = ended.clone();
+    let serving = tokio::spawn(async move {
+        if let Some(listener) = listener {
+            http::serve(listener, router, http::ADMIN_CONNECTIONS, ended).await;
+        }
+    });
+    Ok((address, serving))
+}
+
+fn start_metrics(
+    config: &Config,
+    log: &Arc<Log>,
+    ended: &watch::Receiver<bool>,
+) -> anyhow::Result<Option<Arc<Metrics>>> {
+    let start = || Metrics::start(Arc::clone(log), Handle::current(), ended.clone());
+    config.admin.is_some().then(start).transpose().context("the thread for metrics cannot be started")
+}
+
 /// What stands before the loop runs.
 struct Begun {
     parts: engine::Loop,
+    /// The last record that was read and checked.
+    verified: Seq,
     log: Arc<Log>,
     audit: Audit,
     audit_thread: std::thread::JoinHandle<()>,
@@ -247,7 +312,7 @@ fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receive
     let (audit, audit_thread) = opened.start(Arc::clone(&log), Handle::current(), ended.clone())?;
     let Opening { engine, journal, clock } = opening;
     let parts = engine::Loop { engine, journal, clock, status: Arc::new(Status::default()) };
-    Ok(Begun { parts, log, audit, audit_thread, previous })
+    Ok(Begun { parts, verified: chain.seq, log, audit, audit_thread, previous })
 }
 
 /// Who this host is, for ever.
@@ -303,11 +368,12 @@ async fn watch_account(aws: Arc<Aws>, inbox: Inbox, account: AccountId, region: 
     }
 }
 
-fn say_ready(config: &Config, data: &Path, address: &str) {
+fn say_ready(config: &Config, data: &Path, address: &str, admin: Option<SocketAddr>) {
     let rules = Rules::compile(&config.core.guardrails.rules).map_or(0, |rules| rules.count());
     let ready = Ready {
         alerts: format!("http://{address}/v1/alerts/"),
         socket: data.join(admin::SOCKET).display().to_string(),
+        admin: admin.map(|address| format!("http://{address}")),
         pid: std::process::id(),
         rules,
         policies: config.core.policies.len(),

@@ -383,6 +383,20 @@ impl Packer {
     }
 }
 
+/// How much an answer may hold: it is full with so many lines, or with the first beyond so many bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Room {
+    /// Whether these lines fill it.
+    pub(crate) fn is_full(self, lines: &[Vec<u8>]) -> bool {
+        lines.len() >= self.records || lines.iter().map(Vec::len).sum::<usize>() >= self.bytes
+    }
+}
+
 fn episode_key(episode: EpisodeId, seq: Seq) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&episode.0.0.to_be_bytes());
@@ -417,30 +431,41 @@ impl Audit {
         Ok(lines)
     }
 
-    /// The lines of all records of an episode, at most so many, oldest first.
-    pub(crate) fn episode(&self, episode: EpisodeId, most: usize) -> Result<Vec<Vec<u8>>, AuditError> {
-        let mut lines = self.lines(episode.0, 1)?;
-        for entry in self.shared.episodes.range(episode_key(episode, Seq::ZERO)..=episode_key(episode, Seq(u64::MAX))) {
+    /// The lines of the records of an episode from one on, oldest first, as many as there is room for.
+    pub(crate) fn episode(&self, episode: EpisodeId, from: Seq, room: Room) -> Result<Vec<Vec<u8>>, AuditError> {
+        let mut lines = if from <= episode.0 { self.lines(episode.0, 1)? } else { Vec::new() };
+        let (first, last) = (episode_key(episode, Seq::ZERO), episode_key(episode, Seq(u64::MAX)));
+        // The batch that the first record is in may begin before it.
+        let before = self.shared.episodes.range(first..=episode_key(episode, from)).next_back().transpose()?;
+        let start = before.map_or_else(|| first.to_vec(), |(key, _)| key.to_vec());
+        for entry in self.shared.episodes.range(start..=last.to_vec()) {
             let (key, _) = entry?;
             let seq = key.get(8..).and_then(seq_of).ok_or(AuditError::Damaged(episode.0))?;
-            self.batch(episode, seq, &mut lines)?;
-            if lines.len() >= most {
+            self.batch((episode, from), seq, room, &mut lines)?;
+            if room.is_full(&lines) {
                 break;
             }
         }
-        lines.truncate(most);
         Ok(lines)
     }
 
     /// The lines of an episode in a batch, from one of them on.
-    fn batch(&self, episode: EpisodeId, mut seq: Seq, lines: &mut Vec<Vec<u8>>) -> Result<(), AuditError> {
-        loop {
+    fn batch(
+        &self,
+        (episode, from): (EpisodeId, Seq),
+        mut seq: Seq,
+        room: Room,
+        lines: &mut Vec<Vec<u8>>,
+    ) -> Result<(), AuditError> {
+        while !room.is_full(lines) {
             let Some(line) = self.lines(seq, 1)?.pop() else { return Ok(()) };
             let glance = line::split(&line).and_then(|(_, json)| line::glance(json));
             let glance = glance.ok_or(AuditError::Damaged(seq))?;
             // A batch with alerts of many episodes is entered once for each.
             if glance.episode == Some(episode) {
-                lines.push(line);
+                if seq >= from {
+                    lines.push(line);
+                }
             } else if glance.episode.is_some() {
                 return Ok(());
             }
@@ -449,5 +474,6 @@ impl Audit {
             }
             seq = seq.next();
         }
+        Ok(())
     }
 }

@@ -17,6 +17,7 @@ use std::{
 use balm_core::{
     engine::{Effect, Engine},
     input::{Input, Reply},
+    state::State,
 };
 use tokio::sync::oneshot;
 
@@ -46,6 +47,7 @@ pub(crate) struct Inbox(SyncSender<Message>);
 enum Message {
     Input(Box<Input>, Option<oneshot::Sender<Reply>>),
     Loaded,
+    View(Box<dyn FnOnce(&State) + Send>),
     Quiet,
     End,
 }
@@ -96,6 +98,14 @@ impl Inbox {
     /// Plugins and configuration are in force together: evaluations may begin.
     pub(crate) fn loaded(&self) {
         let _ = self.0.send(Message::Loaded);
+    }
+
+    /// See the state as it is durable. `view` runs on the engine's thread: it must be short. `None` if too much waits.
+    pub(crate) async fn view<T: Send + 'static>(&self, view: impl FnOnce(&State) -> T + Send + 'static) -> Option<T> {
+        let (seen, to_see) = oneshot::channel();
+        let view = Box::new(move |state: &State| drop(seen.send(view(state))));
+        self.0.try_send(Message::View(view)).ok()?;
+        to_see.await.ok()
     }
 
     /// Hand in the end of an effect. There is always room for those.
@@ -152,6 +162,7 @@ impl<F: FnMut(Effect)> Running<F> {
         let mut ending = false;
         loop {
             let room = self.parts.journal.room();
+            self.parts.status.beat(room.as_ref().err());
             let mut first = match inbox.recv_timeout(self.pause(room.is_ok())) {
                 Ok(message) => Some(message),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -162,6 +173,8 @@ impl<F: FnMut(Effect)> Running<F> {
                 match message {
                     Message::Input(input, reply) => self.postponed.push_back((input, reply)),
                     Message::Loaded => self.parts.engine.resume_evaluations(),
+                    // What was taken before is durable, what waits is not taken yet.
+                    Message::View(view) => view(self.parts.engine.state()),
                     Message::Quiet => self.quiet = true,
                     Message::End => ending = true,
                 }

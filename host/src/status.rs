@@ -2,9 +2,12 @@
 //!
 //! It is a copy that the engine refreshes after each step; it may be a moment old, and nothing is decided on it.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
 use balm_core::{
@@ -16,16 +19,24 @@ use balm_core::{
     target::{AccountId, Region},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::admin::schema;
 
 /// What the engine says of its state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Status {
     numbers: [AtomicU64; 5],
     view: Mutex<View>,
+    /// When the engine last took what waits, in milliseconds since `begun`.
+    beat_ms: AtomicU64,
+    begun: Instant,
+    /// Why the journal has no room, if it has none.
+    no_room: Mutex<Option<String>>,
 }
 
 /// The numbers at one moment.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Numbers {
     /// The last record.
@@ -41,7 +52,7 @@ pub(crate) struct Numbers {
 }
 
 /// What changes seldom.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct View {
     /// Stops in force.
@@ -53,48 +64,103 @@ pub(crate) struct View {
     /// Accounts, and as whom the host acts there, or why it does not.
     pub(crate) accounts: Vec<AccountView>,
     /// Of the guardrails in force.
+    #[schema(value_type = Option<String>)]
     pub(crate) guardrails: Option<Digest>,
 }
 
 /// A stop in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Stop {
+    /// The record that engaged it: its number.
+    #[schema(value_type = u64)]
     pub(crate) stop: Seq,
+    /// What it halts.
+    #[schema(schema_with = schema::scope)]
     pub(crate) scope: StopScope,
+    /// Who engaged it.
     pub(crate) who: String,
+    /// Why.
     pub(crate) why: String,
 }
 
 /// A policy in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct PolicyView {
+    /// Its name.
+    #[schema(value_type = String)]
     pub(crate) policy: PolicyName,
+    /// How far its intents may go.
+    #[schema(schema_with = schema::mode)]
     pub(crate) mode: Mode,
+    /// The plugin that decides.
+    #[schema(value_type = String)]
     pub(crate) plugin: PluginName,
 }
 
 /// A plugin in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct PluginView {
+    /// Its name.
+    #[schema(value_type = String)]
     pub(crate) plugin: PluginName,
+    /// Its own version, as its manifest says.
     pub(crate) version: String,
+    /// SHA-256 of its bytes.
+    #[schema(value_type = String)]
     pub(crate) digest: Digest,
 }
 
 /// An account.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct AccountView {
+    /// Its twelve digits.
+    #[schema(value_type = String)]
     pub(crate) account: AccountId,
+    /// The region.
+    #[schema(value_type = String)]
     pub(crate) region: Region,
+    /// As whom the host acts there.
     pub(crate) acting_as: Option<String>,
+    /// Why nothing is done there.
     pub(crate) idle_because: Option<String>,
 }
 
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            numbers: Default::default(),
+            view: Mutex::default(),
+            beat_ms: AtomicU64::new(0),
+            begun: Instant::now(),
+            no_room: Mutex::default(),
+        }
+    }
+}
+
 impl Status {
+    /// The engine goes on; why the journal has no room, if it has none.
+    pub(crate) fn beat(&self, no_room: Option<&String>) {
+        self.beat_ms.store(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
+        let mut told = self.no_room.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_ref() != no_room {
+            *told = no_room.cloned();
+        }
+    }
+
+    /// How long the engine has been busy with what it took last.
+    pub(crate) fn since_beat(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_millis(self.beat_ms.load(Relaxed)))
+    }
+
+    /// Why nothing can be written, if so.
+    pub(crate) fn no_room(&self) -> Option<String> {
+        self.no_room.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Refresh after a step; `changed` if something that changes seldom did.
     pub(crate) fn refresh(&self, state: &State, changed: bool) {
         let now = [

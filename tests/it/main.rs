@@ -1,5 +1,6 @@
 //! Whole-system tests: the real programs, spoken to as strangers do.
 
+mod api;
 mod arrivals;
 mod auth;
 mod bad_data;

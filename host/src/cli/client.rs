@@ -92,6 +92,9 @@ impl Client {
             return Ok(answer);
         }
         let why = answer.into_body().collect().await.map_err(broken)?.to_bytes();
+        if let Ok(admin::Said { detail }) = serde_json::from_slice(&why) {
+            return Err(Error::Refused(detail));
+        }
         Err(Error::Refused(String::from_utf8_lossy(&why).trim_end().to_owned()))
     }
 }

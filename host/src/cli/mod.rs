@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod client;
+mod credential;
 mod notify;
 mod plugins;
 mod show;
@@ -13,11 +14,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use balm_core::record::{Person, StopScope};
+use balm_core::{
+    name::CredentialName,
+    record::{Person, StopScope},
+};
 use clap::{Args, Parser, Subcommand};
 
 use self::client::Client;
-use crate::{admin, app, config, kill_switch, telemetry};
+use crate::{admin, app, config, credential::Role, kill_switch, telemetry};
 
 /// Runs remediation policies: alerts in, sandboxed plugins decide, guardrails check, AWS is changed, everything is
 /// recorded.
@@ -112,6 +116,18 @@ enum Command {
         #[arg(long, default_value = "no reason given")]
         why: String,
     },
+    /// Make a token for the admin API, show it once, and print the credential for the configuration.
+    Credential {
+        /// What its holder is called in records.
+        name: CredentialName,
+        /// What its holder may do: a viewer reads, an operator also stops, releases and accepts the clock, an approver will
+        /// approve, an admin may everything.
+        #[arg(long, value_enum)]
+        role: Role,
+        /// One object of JSON, with token, name, role and hash.
+        #[arg(long)]
+        json: bool,
+    },
     /// Read the audit: what happened, and why.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -190,6 +206,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::AcceptClock { place, why } => {
             say_done(&place.client()?.post("/clock/accept", &admin::Why { why })?)?;
         }
+        Command::Credential { name, role, json } => credential::run(&name, role, json)?,
         Command::Audit(command) => return audit::run(command),
         Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,

@@ -3,6 +3,7 @@
 //! A [`Config`] exists only if nothing in any file is wrong; otherwise all mistakes are returned at once. It refuses to
 //! know how anything configured here works.
 
+pub(crate) mod admin;
 mod aws;
 mod document;
 mod guardrails;
@@ -69,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// Where alerts come in.
     pub(crate) listen: SocketAddr,
+    /// The admin API beside the socket, if there is to be one.
+    pub(crate) admin: Option<admin::Admin>,
     /// Where plugins are.
     pub(crate) plugins: PathBuf,
     /// Where the guardrails are.
@@ -211,6 +214,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         let what = format!("max-body-kib = {body} is more than half of a journal segment of {segment} MiB");
         root.mistake(typed.map_or(0, |at| at.line), what + ": lower it, or raise segment-mib in [journal]");
     }
+    let admin = admin::read(&mut root, dir);
     let sources = sources::read(&mut root, dir);
     let (accounts, call_timeout) = aws::read(&mut root);
     let notifiers = notifiers::read(&mut root, dir);
@@ -236,6 +240,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         file: path.to_owned(),
         data,
         listen: listen?,
+        admin,
         plugins,
         guardrails: guardrails_dir,
         policies,

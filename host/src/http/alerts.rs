@@ -5,8 +5,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -29,7 +32,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{auth, grafana};
-use crate::{clock, config::Source, engine::Inbox};
+use crate::{clock, config::Source, engine::Inbox, metrics::Histogram};
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,6 +53,37 @@ pub(crate) struct Alerts {
     body_bytes: usize,
     body_within: Duration,
     in_flight: Semaphore,
+    counts: Arc<Counts>,
+}
+
+/// What became of requests since the host started.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// How long a request that was accepted took, from its head to its answer.
+    pub(crate) accepted: Histogram,
+    refused: [AtomicU64; REASONS.len()],
+}
+
+/// Why requests are refused, as metrics name it, in the order of [`Refused`].
+const REASONS: [&str; 6] = ["unknown-source", "unauthorized", "malformed", "too-large", "too-slow", "overloaded"];
+
+impl Counts {
+    /// How many requests were refused, by reason.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        REASONS.into_iter().zip(self.refused.iter().map(|count| count.load(Relaxed)))
+    }
+
+    fn refuse(&self, refused: &Refused) {
+        let reason = match refused {
+            Refused::UnknownSource => 0,
+            Refused::Unauthorized => 1,
+            Refused::Bad(_) => 2,
+            Refused::TooLarge(_) => 3,
+            Refused::TooSlow(_) => 4,
+            Refused::Overloaded(_) => 5,
+        };
+        self.refused[reason].fetch_add(1, Relaxed);
+    }
 }
 
 /// Other ones after a reload; a request keeps those that it began with.
@@ -75,9 +109,14 @@ enum Refused {
 }
 
 impl Alerts {
-    pub(crate) fn new(sources: BTreeMap<SourceName, Source>, inbox: Inbox, body_bytes: usize) -> Self {
+    pub(crate) fn new(
+        sources: BTreeMap<SourceName, Source>,
+        inbox: Inbox,
+        body_bytes: usize,
+        counts: Arc<Counts>,
+    ) -> Self {
         let (sources, in_flight) = (RwLock::new(Arc::new(sources)), Semaphore::new(IN_FLIGHT_BYTES / KIB));
-        Self { sources, inbox, body_bytes, body_within: BODY_TIMEOUT, in_flight }
+        Self { sources, inbox, body_bytes, body_within: BODY_TIMEOUT, in_flight, counts }
     }
 
     /// Other senders from now on.
@@ -106,9 +145,14 @@ async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let since = Instant::now();
     match take(&alerts, &source, &headers, body).await {
-        Ok(accepted) => Json(accepted).into_response(),
+        Ok(accepted) => {
+            alerts.counts.accepted.observe(since.elapsed());
+            Json(accepted).into_response()
+        }
         Err(refused) => {
+            alerts.counts.refuse(&refused);
             let (status, why) = refused.said();
             tracing::warn!(source, status = status.as_u16(), why, "a request was refused");
             let mut response = (status, why + "\n").into_response();
@@ -211,7 +255,7 @@ mod tests {
     async fn whoever_is_too_slow_with_the_body_is_told_to_come_back() {
         let source = Source { bearer: vec!["token".into()], basic: None, hmac: None };
         let (inbox, _waiting) = engine::inbox();
-        let alerts = Alerts::new([("grafana".parse().unwrap(), source)].into(), inbox, 1 << 20);
+        let alerts = Alerts::new([("grafana".parse().unwrap(), source)].into(), inbox, 1 << 20, Arc::default());
         let alerts = Alerts { body_within: Duration::from_millis(1), ..alerts };
         let headers = [(AUTHORIZATION, "Bearer token".parse().unwrap())].into_iter().collect();
         let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());

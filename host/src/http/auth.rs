@@ -53,7 +53,7 @@ pub(crate) fn check_head(source: &Source, headers: &HeaderMap) -> Result<(), Ref
 }
 
 /// The rest of a credential behind its scheme, whose case does not matter (RFC 9110, 11.1).
-fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+pub(crate) fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
     let space = value.iter().position(|c| *c == b' ')?;
     value[..space].eq_ignore_ascii_case(scheme.as_bytes()).then(|| value[space..].trim_ascii())
 }

@@ -1,7 +1,7 @@
 //! The listener for alerts: connections, their limits, and their end.
 
 pub(crate) mod alerts;
-mod auth;
+pub(crate) mod auth;
 mod grafana;
 
 use std::{sync::Arc, time::Duration};
@@ -18,8 +18,11 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 
-/// Connections at once. Grafana makes one for each request.
-const CONNECTIONS: usize = 1024;
+/// Connections of alert sources at once. Grafana makes one for each request.
+pub(crate) const ALERT_CONNECTIONS: usize = 1024;
+
+/// Connections of the admin API at once: people, dashboards and scrapers keep few.
+pub(crate) const ADMIN_CONNECTIONS: usize = 256;
 
 /// How long a request's head may take to arrive, also on an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -30,9 +33,14 @@ const HEAD_BYTES: usize = 64 << 10;
 /// How long requests under way may take to end when the host ends.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Serve until `ending` says so; then let requests under way end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut ending: watch::Receiver<bool>) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+/// Serve so many connections at once until `ending` says so; then let requests under way end.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    connections: usize,
+    mut ending: watch::Receiver<bool>,
+) {
+    let connections = Arc::new(Semaphore::new(connections));
     let graceful = GracefulShutdown::new();
     loop {
         let permit = Arc::clone(&connections).acquire_owned();
