@@ -210,7 +210,8 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
 async fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
     let Some(admin) = &config.admin else { return Ok(None) };
     if !admin.listen.ip().is_loopback() {
-        tracing::warn!(listen = %admin.listen, "the admin API speaks plain HTTP to the network: put something in front that speaks TLS");
+        let advice = "put something in front that speaks TLS";
+        tracing::warn!(listen = %admin.listen, advice, "the admin API speaks plain HTTP to the network");
     }
     let listener = TcpListener::bind(admin.listen).await;
     let why = || format!("the admin API cannot listen on {}: is another program using the port?", admin.listen);

@@ -55,7 +55,7 @@ macro_rules! families {
 
 families! {
     RECORDS = "balm_records_total" ["kind"] "Records of the journal.";
-    ALERTS = "balm_alerts_received_total" ["source", "reception"] "Alerts that were recorded, by what they meant to their episode.";
+    ALERTS = "balm_alerts_received_total" ["source", "reception"] "Alerts, by what they meant to their episode.";
     EPISODES_ENDED = "balm_episodes_ended_total" ["how"] "Episodes that ended.";
     EVALUATIONS = "balm_evaluations_total" ["policy", "result"] "Evaluations of policies.";
     SKIPPED = "balm_evaluations_skipped_total" ["policy"] "Evaluations that were due and could not be made at all.";
@@ -64,7 +64,7 @@ families! {
     VERDICTS = "balm_verdicts_total" ["policy", "verdict", "check"] "Answers of the guard; check names what refused.";
     ATTEMPTS = "balm_attempts_total" ["result"] "Calls to AWS that change something, by how they ended.";
     SETTLED = "balm_attempts_settled_total" ["found"] "Calls without an answer, by what was found.";
-    INTENTS_ENDED = "balm_intents_ended_total" ["how"] "Intents that ended after they were admitted; verified is the good end.";
+    INTENTS_ENDED = "balm_intents_ended_total" ["how"] "Intents that ended after their admission; verified is well.";
     NOTICES = "balm_notices_total" ["notifier", "result"] "Notices, by whether they arrived.";
     NOTICES_DROPPED = "balm_notices_dropped_total" ["notifier"] "Notices that were dropped since the receiver was too slow.";
     PLUGINS = "balm_plugin_arrivals_total" ["plugin", "result"] "Plugins that came into force or were refused.";

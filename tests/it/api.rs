@@ -524,6 +524,8 @@ fn schemathesis_finds_no_5xx_and_no_undocumented_answer() {
     }
 }
 
-/// What is checked: no 5xx, and that status, media type, headers and body of every answer are as documented.
+/// What is checked: no 5xx, that status, media type, headers and body of every answer are as documented, that nothing is
+/// answered without a token that needs one, and that what is not documented is refused.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
-                      response_schema_conformance,unsupported_method,ignored_auth";
+                      response_schema_conformance,unsupported_method,allow_header_conformance,\
+                      ignored_auth,negative_data_rejection";

@@ -53,7 +53,12 @@ pub(super) struct Start {
 #[utoipa::path(
     get, path = "/v1/events", tag = "records", security(("token" = ["viewer"])),
     params(Start, ("Last-Event-ID" = Option<String>, Header, description = "Begin behind this record.")),
-    responses((status = 200, description = "Events, until the client or the host ends.", content_type = "text/event-stream", body = String)),
+    responses(
+        (
+            status = 200, description = "Events, until the client or the host ends.",
+            content_type = "text/event-stream", body = String,
+        ),
+    ),
 )]
 pub(super) async fn follow_events(
     State(admin): State<Arc<Admin>>,

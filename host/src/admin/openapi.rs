@@ -28,7 +28,8 @@ pub(super) struct Document(pub(super) Bytes);
 #[openapi(
     info(
         title = "Balm",
-        description = "The admin API of a Balm host. Times are milliseconds since 1970 unless said otherwise. Every answer that is no success is a problem (RFC 9457).",
+        description = "The admin API of a Balm host. Times are milliseconds since 1970 unless said otherwise. Every answer \
+                       that is no success is a problem (RFC 9457).",
     ),
     tags(
         (name = "state", description = "How things stand now."),
@@ -67,7 +68,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Admin>> {
 /// that the readers of requests give.
 pub(super) fn finish(mut document: Described) -> Described {
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-        "The token of a credential of the configuration; `balm credential` makes one. Each operation names the role that it needs; an admin may everything.",
+        "The token of a credential of the configuration; `balm credential` makes one. Each operation names the role that it \
+         needs; an admin may everything.",
     ));
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("token", SecurityScheme::Http(token.build()));

@@ -36,7 +36,7 @@ const LOOKED_AT: usize = 20_000;
 const READ_AT_ONCE: usize = 64;
 
 /// Records of an episode that are gone through for the chain of one intent.
-const CHAIN: Room = Room { records: 10_000, bytes: 64 << 20 };
+const CHAIN: Room = Room { records: 10_000, bytes: 16 << 20 };
 
 /// Which records.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -92,7 +92,7 @@ fn order() -> utoipa::openapi::schema::Object {
     schema::words(["oldest", "newest"])
 }
 
-/// A time, as RFC 3339 writes it in UTC.
+/// A time, as RFC 3339 writes it.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Time(Timestamp);
@@ -101,8 +101,9 @@ impl TryFrom<String> for Time {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let time = Timestamp::parse_rfc3339(&text).filter(|_| text.ends_with('Z'));
-        time.map(Self).ok_or_else(|| format!("{text:?} is no time: write it as in 2026-11-01T09:51:03Z"))
+        Timestamp::parse_rfc3339(&text)
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is no time: write it as in 2026-11-01T09:51:03Z"))
     }
 }
 
@@ -126,7 +127,13 @@ pub(super) struct Page {
 /// A page may be short and yet have a `next`: one question goes through a bounded number of records.
 #[utoipa::path(
     get, path = "/v1/records", tag = "records", security(("token" = ["viewer"])), params(Which),
-    responses((status = 200, description = "A page of records.", body = Page)),
+    responses(
+        (status = 200, description = "A page of records.", body = Page),
+        (
+            status = 409, description = "The episode is too long to begin with its newest records.",
+            body = Written, content_type = PROBLEM,
+        ),
+    ),
 )]
 pub(super) async fn list_records(
     State(admin): State<Arc<Admin>>,
@@ -186,7 +193,13 @@ pub(super) struct Piece {
 /// A whole episode: alert, capsules, looks, verdicts, attempts, results, verifications, notices.
 #[utoipa::path(
     get, path = "/v1/episodes/{episode}", tag = "records", security(("token" = ["viewer"])),
-    params(("episode" = u64, Path, description = "Its number, or that of any of its records.", minimum = 0, maximum = 9_007_199_254_740_991_u64), Piece),
+    params(
+        (
+            "episode" = u64, Path, description = "Its number, or that of any of its records.",
+            minimum = 0, maximum = 9_007_199_254_740_991_u64,
+        ),
+        Piece,
+    ),
     responses(
         (status = 200, description = "The records of the episode, oldest first.", body = Chain),
         (status = 404, description = "There is no such record.", body = Written, content_type = PROBLEM),
@@ -235,7 +248,10 @@ pub(super) struct IntentChain {
 /// every check, attempts and results, the verification or what else it came to, an undo, and who was told.
 #[utoipa::path(
     get, path = "/v1/intents/{intent}", tag = "records", security(("token" = ["viewer"])),
-    params(("intent" = String, Path, description = "Its name, as in 1042.0.", pattern = r"^(0|[1-9]\d{0,14})\.(0|[1-9]\d{0,8})$")),
+    params((
+        "intent" = String, Path, description = "Its name, as in 1042.0.",
+        pattern = r"^(0|[1-9]\d{0,14})\.(0|[1-9]\d{0,8})$",
+    )),
     responses(
         (status = 200, description = "The chain, oldest first.", body = IntentChain),
         (status = 404, description = "There is no such intent.", body = Written, content_type = PROBLEM),

@@ -8,7 +8,7 @@ use balm_core::{name::Seq, record::Fact};
 use serde::Deserialize;
 use utoipa::openapi::{
     RefOr, Schema,
-    schema::{AdditionalProperties, Object, ObjectBuilder, OneOfBuilder, Type},
+    schema::{AdditionalProperties, KnownFormat, Object, ObjectBuilder, OneOfBuilder, SchemaFormat, Type},
 };
 
 use super::problem::Problem;
@@ -99,8 +99,9 @@ pub(super) fn why() -> Object {
 }
 
 pub(super) fn time() -> Object {
-    let time = ObjectBuilder::new().schema_type(Type::String);
-    time.pattern(Some(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?Z$")).examples(["2026-11-01T09:51:03Z"]).build()
+    let time =
+        ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+    time.examples(["2026-11-01T09:51:03Z"]).build()
 }
 
 /// How far a policy's intents may go.
