@@ -10,9 +10,9 @@ use crate::{
     limits,
     log::{Answered, Applied, Entry, Log, Logged},
     random::Random,
-    request::{OperationName, Request},
+    request::Request,
     scenario::{NotPlayed, Step},
-    world::{self, Sight, State, Subject, World, clockwork::Lag},
+    world::{self, GroupSight, Sight, State, Subject, World, clockwork::Lag},
 };
 
 /// How a cloud is made.
@@ -56,7 +56,7 @@ pub enum Outcome {
     Lost,
 }
 
-/// A deterministic model of ECS that is slow and lies.
+/// A deterministic model of ECS and Auto Scaling that is slow and lies.
 ///
 /// The same seed and the same calls at the same times give the same world, answers and log.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Cloud {
         self.world.advance(now_ms);
     }
 
-    /// Carries out a step of a scenario. Returns the id of the task that it touched, if it touched one.
+    /// Carries out a step of a scenario. Returns the id of the task or instance that it touched, if it touched one.
     pub fn play(&mut self, now_ms: u64, step: &Step) -> Result<Option<String>, NotPlayed> {
         self.advance(now_ms);
         world::play(&mut self.world, step)
@@ -159,6 +159,12 @@ impl Cloud {
     pub fn look(&mut self, now_ms: u64, from: usize, most: usize) -> Vec<Sight> {
         self.advance(now_ms);
         self.world.sights(from, most)
+    }
+
+    /// The same for groups.
+    pub fn look_at_groups(&mut self, now_ms: u64, from: usize, most: usize) -> Vec<GroupSight> {
+        self.advance(now_ms);
+        self.world.group_sights(from, most)
     }
 
     /// Starts again with an empty world, log and plan. Time stays, and calls are counted on.
@@ -217,6 +223,8 @@ impl Cloud {
             cluster: subject.cluster.clone(),
             service: subject.service.clone(),
             task: subject.task.clone(),
+            group: subject.group.clone(),
+            instance: subject.instance.clone(),
             fault,
             applied: Applied::No,
             refused: None,
@@ -291,10 +299,8 @@ fn server_error() -> Outcome {
 
 /// AWS's words of a denial (IAM User Guide, "troubleshoot access denied error messages").
 fn denial(request: &Request) -> String {
-    let action = match request.operation.name() {
-        OperationName::GetCallerIdentity => "sts:GetCallerIdentity".to_owned(),
-        name => format!("ecs:{name}"),
-    };
+    let name = request.operation.name();
+    let action = format!("{}:{name}", name.service());
     format!(
         "User: arn:aws:iam::{}:user/cloud is not authorized to perform: {action} because no identity-based policy \
          allows the {action} action",

@@ -72,6 +72,9 @@ pub struct Matching {
     /// The name of the one service that the call is about. A task's call is about its service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// The name of the one group that the call is about. An instance's call is about its group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// The account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -193,6 +196,7 @@ impl Matching {
         let same = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
         self.operation.is_none_or(|wanted| wanted == request.operation.name())
             && same(&self.service, &subject.service)
+            && same(&self.group, &subject.group)
             && same(&self.account, &request.account)
             && same(&self.region, &request.region)
             && same(&self.caller, &request.caller)

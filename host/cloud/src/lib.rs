@@ -1,4 +1,5 @@
-//! A cloud that is slow and lies: ECS services and their tasks, to be changed, watched and mistrusted.
+//! A cloud that is slow and lies: ECS services and their tasks, Auto Scaling groups and their instances, to be changed,
+//! watched and mistrusted.
 //!
 //! Emulators of AWS do at once what they are told and never lose an answer. This one takes its time, as AWS does: a
 //! call is accepted, the scheduler looks later, tasks start and stop one by one. It can be told to fail in every way
@@ -47,21 +48,23 @@
 //!
 //! # As an HTTP endpoint
 //!
-//! [`http::Server`], or the program `balm-cloud`. ECS speaks AWS JSON 1.1 and STS its query protocol, both at `POST /`.
+//! [`http::Server`], or the program `balm-cloud`. ECS speaks AWS JSON 1.1, Auto Scaling and STS the query protocol, all at
+//! `POST /`.
 //! The signature is read, not verified: its credential scope says the region, its access key id the account; the
 //! application's name in the SDK's user agent is the caller's token. Requests that are malformed, unsigned, or of an
 //! operation that is not modelled are refused and reach neither faults nor log.
 //!
 //! | control | body or query | what it does |
 //! |---|---|---|
-//! | `POST /_cloud/scenario` | a [`scenario::Step`] | carries the step out; answers `{"task": id or null}` |
+//! | `POST /_cloud/scenario` | a [`scenario::Step`] | carries the step out; answers `{"task": id or null}`, the id of a task or an instance |
 //! | `GET /_cloud/services` | `?from=0&limit=100` | services and their tasks, by place in order of creation |
+//! | `GET /_cloud/groups` | `?from=0&limit=100` | groups, their instances and refreshes, by place in order of creation |
 //! | `POST /_cloud/faults/scripted` | a [`fault::Scripted`] | plans a fault for the nth matching call |
 //! | `POST /_cloud/faults/chance` | a [`fault::Chance`] | plans a fault by probability |
 //! | `GET /_cloud/faults` | | what is planned and still to come |
 //! | `DELETE /_cloud/faults` | | plans nothing any more; late calls still land |
 //! | `GET /_cloud/log` | `?from=1&limit=100` | entries of the call log, by number; `next` is the next page's `from` |
-//! | `GET /_cloud/tally` | | how many calls were applied, by caller and by service and operation |
+//! | `GET /_cloud/tally` | | how many calls were applied, by caller and by service or group and operation |
 //! | `GET /_cloud/time` | | `{"now-ms": …}`, the world's time |
 //! | `POST /_cloud/time` | `{"skip-ms": n}` | lets the world's time jump ahead |
 //! | `POST /_cloud/reset` | | an empty world, plan and log; time stays, numbers go on |
@@ -74,6 +77,8 @@
 //! {"do": "set-desired", "service": {"cluster": "prod", "service": "web"}, "desired": 9}
 //! {"do": "kill-task", "service": {"cluster": "prod", "service": "web"}}
 //! {"do": "set-starting", "service": {"cluster": "prod", "service": "web"}, "starting": "never"}
+//! {"do": "create-group", "group": "fleet", "desired": 4, "min": 1, "max": 12}
+//! {"do": "set-instance-health", "group": {"group": "fleet"}, "healthy": false}
 //! {"do": "set-lag", "lag": {"start-ms": "200..900", "stop-ms": 50, "scheduler-ms": 10}}
 //! {"matching": {"operation": "UpdateService"}, "nth": 2, "fault": {"kind": "closed", "when": "after"}}
 //! {"matching": {"caller": "balm"}, "times": 5, "fault": {"kind": "late", "after-ms": "5000..9000", "held-ms": 3000}}
@@ -84,12 +89,17 @@
 //! again, so the last line of a number counts; `applied-at-ms` says whether and when it changed the world. The lines
 //! outlive the process, not the machine's power.
 //!
-//! # What differs from ECS
+//! # What differs from AWS
 //!
 //! - Task definitions are not registered: any is accepted.
 //! - Deployments roll with 100 and 200 percent, have no circuit breaker, and never fail: a bad one stays in progress.
 //! - Unhealthy tasks are not replaced until somebody stops or kills them.
 //! - There are no events, load balancers, capacity providers, task sets or stand-alone tasks.
+//! - A group's instances have no lifecycle hooks, warm pools, termination policies, checkpoints or warm-up; its bounds and
+//!   zones are fixed, and suspended processes are only shown.
+//! - Unhealthy instances are not replaced until somebody terminates them or refreshes the group; refreshes never fail.
+//! - A second termination of an instance is accepted and changes nothing. AWS documents no behaviour.
+//! - `DescribeAutoScalingGroups` and `DescribeInstanceRefreshes` have one page.
 //! - All reads show what is true at that moment; only lag and faults make them stale.
 
 pub mod answer;
@@ -108,14 +118,17 @@ pub use crate::{
     cloud::{Cloud, Options, Outcome, Reply},
     random::{NotASpan, Span},
     world::{
-        Sight, State,
+        GroupSight, GroupState, ServiceState, Sight, State,
         clockwork::Lag,
+        group::Launching,
         service::{HealthCheck, Starting},
     },
 };
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod group_tests;
 #[cfg(test)]
 mod lie_tests;
 #[cfg(test)]

@@ -34,7 +34,7 @@ fn an_honest_call_is_applied_answered_and_logged_with_what_was_before_and_after(
     bench.answer(scale(6));
     let entry = bench.cloud.log().get(1).expect("logged");
     assert_eq!((entry.applied, entry.answered, entry.fault), (Applied::At(START_MS), Answered::Ok, None));
-    let desired = |state: &Option<Box<crate::State>>| state.as_ref().map(|state| state.desired);
+    let desired = |state: &Option<Box<crate::State>>| state.as_ref().map(|state| state.desired());
     assert_eq!((desired(&entry.before), desired(&entry.after)), (Some(4), Some(6)));
     assert_eq!((entry.cluster.as_str(), entry.service.as_str(), entry.task.as_str()), ("prod", "web", ""));
     assert_eq!(entry.request.caller, "balm");
@@ -93,7 +93,7 @@ fn a_late_call_is_not_answered_and_lands_when_its_caller_has_given_up() {
     assert_eq!(bench.service().desired_count, 6);
     let entry = bench.cloud.log().get(1).expect("logged");
     assert_eq!((entry.applied, entry.answered), (Applied::At(START_MS + 60_000), Answered::Lost));
-    assert_eq!(entry.before.as_ref().map(|state| state.desired), Some(4));
+    assert_eq!(entry.before.as_ref().map(|state| state.desired()), Some(4));
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn an_entry_is_written_as_one_json_object_with_the_parameters_of_aws() {
 #[test]
 fn the_bodies_that_the_crate_shows_as_examples_are_read() {
     let examples: Vec<&str> = include_str!("lib.rs").lines().filter_map(|line| line.strip_prefix("//! {")).collect();
-    assert_eq!(examples.len(), 8);
+    assert_eq!(examples.len(), 10);
     for example in examples {
         let text = format!("{{{example}");
         let read = match () {

@@ -24,6 +24,21 @@ pub const STOPPED_TASKS_PER_SERVICE: usize = 1_000;
 /// Tasks of the whole world, stopped ones among them: about 200 MB. At the cap no task starts, as when capacity is out.
 pub const TASKS: usize = 500_000;
 
+/// Instances that one group may be told to have. AWS documents no bound but those of the instances' own quotas.
+pub const INSTANCES_PER_GROUP: u32 = 1_000;
+
+/// Instances of the whole world. At the cap none is launched, as when capacity is out.
+pub const INSTANCES: usize = 500_000;
+
+/// Groups of the whole world.
+pub const GROUPS: usize = 10_000;
+
+/// Groups of one `DescribeAutoScalingGroups` call (Amazon EC2 Auto Scaling API Reference: 100 records).
+pub const GROUPS_PER_DESCRIBE: usize = 100;
+
+/// Refreshes of a group that are remembered, and shown on one page (Amazon EC2 Auto Scaling API Reference: 100 records).
+pub const REFRESHES_PER_GROUP: usize = 100;
+
 /// Clusters of the whole world.
 pub const CLUSTERS: usize = 10_000;
 

@@ -38,15 +38,19 @@ pub struct Entry {
     pub service: String,
     /// The task that it is about, by id; empty for none or several.
     pub task: String,
+    /// The group that it is about; empty for none or several. An instance's call is about its group.
+    pub group: String,
+    /// The instance that it is about; empty for none.
+    pub instance: String,
     /// What went wrong with it on purpose.
     pub fault: Option<Fault>,
     /// Whether it changed the world. Reads never do.
     pub applied: Applied,
     /// The refusal that AWS had for it, whether or not that was answered.
     pub refused: Option<ErrorCode>,
-    /// The service just before it was applied.
+    /// The service or group just before it was applied.
     pub before: Option<Box<State>>,
-    /// The service just after.
+    /// The same just after.
     pub after: Option<Box<State>>,
     /// What the caller was told.
     pub answered: Answered,
@@ -84,7 +88,7 @@ impl Serialize for Entry {
             Applied::At(ms) => (Some(ms), None),
             Applied::Due(ms) => (None, Some(ms)),
         };
-        let mut entry = serializer.serialize_struct("Entry", 17)?;
+        let mut entry = serializer.serialize_struct("Entry", 19)?;
         entry.serialize_field("number", &self.number)?;
         entry.serialize_field("at-ms", &self.at_ms)?;
         entry.serialize_field("account", &self.request.account)?;
@@ -94,6 +98,8 @@ impl Serialize for Entry {
         entry.serialize_field("cluster", &self.cluster)?;
         entry.serialize_field("service", &self.service)?;
         entry.serialize_field("task", &self.task)?;
+        entry.serialize_field("group", &self.group)?;
+        entry.serialize_field("instance", &self.instance)?;
         entry.serialize_field("parameters", &self.request.operation)?;
         entry.serialize_field("fault", &self.fault)?;
         entry.serialize_field("applied-at-ms", &applied_at_ms)?;
@@ -111,24 +117,27 @@ impl Serialize for Entry {
 pub struct Tally {
     /// By the callers' tokens.
     pub by_caller: BTreeMap<String, u64>,
-    /// By service and operation.
+    /// By service or group, and operation.
     pub by_service: BTreeMap<Touched, u64>,
     /// Entries that the log has dropped and this cannot count.
     pub dropped: u64,
 }
 
-/// A service, and an operation that was applied to it.
+/// A service or group, and an operation that was applied to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Touched {
-    /// The service's account.
+    /// Its account.
     pub account: String,
-    /// The service's region.
+    /// Its region.
     pub region: String,
-    /// The service's cluster.
+    /// The service's cluster; empty for a group.
     pub cluster: String,
-    /// The service.
+    /// The service; empty for a group.
     pub service: String,
+    /// The group; empty for a service.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub group: String,
     /// The operation.
     pub operation: OperationName,
 }
@@ -217,6 +226,7 @@ impl Log {
                 region: entry.request.region.clone(),
                 cluster: entry.cluster.clone(),
                 service: entry.service.clone(),
+                group: entry.group.clone(),
                 operation: entry.request.operation.name(),
             };
             *tally.by_service.entry(touched).or_default() += 1;

@@ -16,12 +16,12 @@ use balm_cloud::{
     Cloud, Lag, Options, Span,
     http::{Server, Settings},
     log::Logged,
-    scenario::{Address, NewService, Step},
+    scenario::{Address, GroupAddress, NewGroup, NewService, Step},
 };
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A model of ECS that is slow, can be told to lie, and logs what was really done. Loopback only.
+/// A model of ECS and Auto Scaling that is slow, can be told to lie, and logs what was really done. Loopback only.
 #[derive(Parser)]
 struct Args {
     /// Where to listen; port 0 lets the system choose.
@@ -36,19 +36,22 @@ struct Args {
     /// The account of one access key id, as KEY=ACCOUNT. Repeatable.
     #[arg(long, value_parser = key)]
     key: Vec<(String, String)>,
-    /// The region of --service and of scenario steps that name none.
+    /// The region of --service, --group and of scenario steps that name none.
     #[arg(long, default_value = "eu-central-1")]
     region: String,
     /// A steady service to begin with, as CLUSTER/NAME=TASKS. Repeatable.
     #[arg(long, value_parser = service)]
     service: Vec<NewService>,
-    /// From a task's creation until it runs, as LEAST..MOST.
+    /// A steady group to begin with, as NAME=MIN/INSTANCES/MAX. Repeatable.
+    #[arg(long, value_parser = group)]
+    group: Vec<NewGroup>,
+    /// From a task's creation until it runs, or an instance's until it is in service, as LEAST..MOST.
     #[arg(long, default_value_t = Lag::default().start_ms)]
     start_lag_ms: Span,
-    /// From telling a task to stop until it has, as LEAST..MOST.
+    /// From telling a task to stop until it has, or an instance until it is gone, as LEAST..MOST.
     #[arg(long, default_value_t = Lag::default().stop_ms)]
     stop_lag_ms: Span,
-    /// From any change until the service scheduler's next step, as LEAST..MOST.
+    /// From any change until the next step of the service's scheduler or the group, as LEAST..MOST.
     #[arg(long, default_value_t = Lag::default().scheduler_ms)]
     scheduler_lag_ms: Span,
     /// A file to append the call log to, as JSON Lines, each line before its call is answered.
@@ -91,6 +94,10 @@ fn cloud(args: &Args, now_ms: u64) -> Result<Cloud> {
     for service in &args.service {
         cloud.play(now_ms, &Step::CreateService(service.clone()).at_home(&args.account, &args.region))?;
     }
+    for group in &args.group {
+        let step = Step::CreateGroup(group.clone());
+        cloud.play(now_ms, &step.at_home(&args.account, &args.region))?;
+    }
     Ok(cloud)
 }
 
@@ -121,4 +128,15 @@ fn service(text: &str) -> Result<NewService, String> {
     let ((cluster, service), desired) = parts.ok_or("write CLUSTER/NAME=TASKS")?;
     let address = Address { cluster: cluster.to_owned(), service: service.to_owned(), ..Address::default() };
     Ok(NewService { address, desired, tags: BTreeMap::new(), ..NewService::default() })
+}
+
+fn group(text: &str) -> Result<NewGroup, String> {
+    let parts = text.split_once('=').and_then(|(name, counts)| {
+        let mut counts = counts.split('/').map(|count| count.parse::<u32>().ok());
+        let group = (name, counts.next()??, counts.next()??, counts.next()??);
+        counts.next().is_none().then_some(group)
+    });
+    let (name, min, desired, max) = parts.ok_or("write NAME=MIN/INSTANCES/MAX")?;
+    let address = GroupAddress { group: name.to_owned(), ..GroupAddress::default() };
+    Ok(NewGroup { address, desired, min, max, ..NewGroup::default() })
 }

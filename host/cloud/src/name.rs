@@ -95,6 +95,30 @@ impl std::fmt::Display for TaskId {
     }
 }
 
+/// An instance's id: `i-` and 17 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct InstanceId(u128);
+
+impl InstanceId {
+    /// Of the value's low 68 bits, which is as much as an id holds.
+    pub(crate) fn new(value: u128) -> Self {
+        Self(value & ((1 << 68) - 1))
+    }
+
+    /// `None` when it is not `i-` and 17 lower-case hexadecimal digits.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("i-").filter(|digits| digits.len() == 17)?;
+        let hexadecimal = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        hexadecimal.then(|| u128::from_str_radix(digits, 16).ok().map(Self))?
+    }
+}
+
+impl std::fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "i-{:017x}", self.0)
+    }
+}
+
 /// The part of a name or ARN that a person would say.
 pub(crate) fn short(text: &str) -> &str {
     if text.starts_with("arn:") { text.rsplit('/').next().unwrap_or(text) } else { text }
@@ -131,6 +155,18 @@ mod tests {
         assert!(message("arn:aws:ecs:eu-central-1:999999999999:service/prod/web").contains("Your accountId is"));
         assert_eq!(message("arn:aws:ecs:eu-central-1:123456789012:task/prod/web"), "Unsupported resource type: task");
         assert!(message("arn:aws:ecs").contains("separators"));
+    }
+
+    #[test]
+    fn an_instance_id_has_17_hexadecimal_digits() {
+        let id = InstanceId::new(u128::MAX);
+        assert_eq!(id.to_string(), "i-fffffffffffffffff");
+        assert_eq!(InstanceId::read(&id.to_string()), Some(id));
+        for wrong in
+            ["", "i-", "i-0123456789abcdef", "i-0123456789abcdef01", "i-0123456789ABCDEF0", "j-0123456789abcdef0"]
+        {
+            assert_eq!(InstanceId::read(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub struct Request {
 }
 
 /// An operation with its parameters. Clusters, services and tasks are given by name or ARN; no cluster means `default`.
+/// Groups are given by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Operation {
@@ -34,6 +35,16 @@ pub enum Operation {
     DescribeTasks(DescribeTasks),
     /// ECS: stop one task.
     StopTask(StopTask),
+    /// Auto Scaling: groups as they are now.
+    DescribeAutoScalingGroups(DescribeAutoScalingGroups),
+    /// Auto Scaling: change how many instances a group has.
+    SetDesiredCapacity(SetDesiredCapacity),
+    /// Auto Scaling: terminate one instance of a group.
+    TerminateInstanceInAutoScalingGroup(TerminateInstanceInAutoScalingGroup),
+    /// Auto Scaling: replace all instances of a group, some at a time.
+    StartInstanceRefresh(StartInstanceRefresh),
+    /// Auto Scaling: the refreshes of a group.
+    DescribeInstanceRefreshes(DescribeInstanceRefreshes),
     /// STS: whose credentials are these.
     GetCallerIdentity(GetCallerIdentity),
 }
@@ -47,6 +58,11 @@ pub enum OperationName {
     ListTasks,
     DescribeTasks,
     StopTask,
+    DescribeAutoScalingGroups,
+    SetDesiredCapacity,
+    TerminateInstanceInAutoScalingGroup,
+    StartInstanceRefresh,
+    DescribeInstanceRefreshes,
     GetCallerIdentity,
 }
 
@@ -59,6 +75,11 @@ impl Operation {
             Self::ListTasks(_) => OperationName::ListTasks,
             Self::DescribeTasks(_) => OperationName::DescribeTasks,
             Self::StopTask(_) => OperationName::StopTask,
+            Self::DescribeAutoScalingGroups(_) => OperationName::DescribeAutoScalingGroups,
+            Self::SetDesiredCapacity(_) => OperationName::SetDesiredCapacity,
+            Self::TerminateInstanceInAutoScalingGroup(_) => OperationName::TerminateInstanceInAutoScalingGroup,
+            Self::StartInstanceRefresh(_) => OperationName::StartInstanceRefresh,
+            Self::DescribeInstanceRefreshes(_) => OperationName::DescribeInstanceRefreshes,
             Self::GetCallerIdentity(_) => OperationName::GetCallerIdentity,
         }
     }
@@ -67,7 +88,29 @@ impl Operation {
 impl OperationName {
     /// Whether it changes anything when it succeeds.
     pub fn changes_the_world(self) -> bool {
-        matches!(self, Self::UpdateService | Self::StopTask)
+        matches!(
+            self,
+            Self::UpdateService
+                | Self::StopTask
+                | Self::SetDesiredCapacity
+                | Self::TerminateInstanceInAutoScalingGroup
+                | Self::StartInstanceRefresh
+        )
+    }
+
+    /// The service of AWS that it belongs to, as permissions name it.
+    pub fn service(self) -> &'static str {
+        match self {
+            Self::DescribeServices | Self::UpdateService | Self::ListTasks | Self::DescribeTasks | Self::StopTask => {
+                "ecs"
+            }
+            Self::DescribeAutoScalingGroups
+            | Self::SetDesiredCapacity
+            | Self::TerminateInstanceInAutoScalingGroup
+            | Self::StartInstanceRefresh
+            | Self::DescribeInstanceRefreshes => "autoscaling",
+            Self::GetCallerIdentity => "sts",
+        }
     }
 }
 
@@ -159,6 +202,58 @@ pub struct StopTask {
     /// Why; shown as the task's stopped reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// Parameters of `DescribeAutoScalingGroups`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeAutoScalingGroups {
+    /// The groups; all when empty.
+    pub auto_scaling_group_names: Vec<String>,
+}
+
+/// Parameters of `SetDesiredCapacity`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SetDesiredCapacity {
+    /// The group.
+    pub auto_scaling_group_name: String,
+    /// How many instances it shall have.
+    pub desired_capacity: i64,
+    /// Whether to refuse while the group cools down from its last change.
+    pub honor_cooldown: bool,
+}
+
+/// Parameters of `TerminateInstanceInAutoScalingGroup`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TerminateInstanceInAutoScalingGroup {
+    /// The instance.
+    pub instance_id: String,
+    /// Whether the group shall have one instance less; otherwise another is launched.
+    pub should_decrement_desired_capacity: bool,
+}
+
+/// Parameters of `StartInstanceRefresh`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StartInstanceRefresh {
+    /// The group.
+    pub auto_scaling_group_name: String,
+    /// The share of the desired number that stays in service and healthy, in per cent; 90 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_healthy_percentage: Option<i64>,
+}
+
+/// Parameters of `DescribeInstanceRefreshes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeInstanceRefreshes {
+    /// The group.
+    pub auto_scaling_group_name: String,
+    /// The most that are shown, 1 to 100; 50 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_records: Option<i64>,
 }
 
 /// `GetCallerIdentity` has no parameters.

@@ -1,4 +1,4 @@
-//! What happens in the world besides the calls under test: creation, other people, failures of tasks, lag.
+//! What happens in the world besides the calls under test: creation, other people, failures of tasks and instances, lag.
 //!
 //! A scenario's step is never faulted and never logged as a call. How steps come in is not known here.
 
@@ -11,6 +11,7 @@ use crate::{
     limits,
     world::{
         clockwork::Lag,
+        group::Launching,
         service::{HealthCheck, Starting},
     },
 };
@@ -80,6 +81,93 @@ pub enum Step {
         /// How slow.
         lag: Lag,
     },
+    /// A group comes to be, in a steady state.
+    CreateGroup(NewGroup),
+    /// Another person sets how many instances a group has. It cools down from that as from any change.
+    SetCapacity {
+        /// Which.
+        group: GroupAddress,
+        /// How many.
+        desired: u32,
+    },
+    /// An instance's health checks say something else from now on. It stays until somebody terminates it.
+    SetInstanceHealth {
+        /// Whose.
+        group: GroupAddress,
+        /// Which instance; the one in service with the lowest id when absent.
+        #[serde(default)]
+        instance: Option<String>,
+        /// Whether they pass.
+        healthy: bool,
+    },
+    /// An instance is protected from being chosen when the group scales in, or no longer.
+    SetProtection {
+        /// Whose.
+        group: GroupAddress,
+        /// Which instance; the one in service with the lowest id when absent.
+        #[serde(default)]
+        instance: Option<String>,
+        /// Whether it is.
+        protected: bool,
+    },
+    /// What becomes of instances that a group launches from now on. Back to normal, those held up go on.
+    SetLaunching {
+        /// Whose.
+        group: GroupAddress,
+        /// What.
+        launching: Launching,
+    },
+    /// Somebody suspends exactly these processes of a group. It shows them, and goes on all the same.
+    Suspend {
+        /// Whose.
+        group: GroupAddress,
+        /// Such as `Launch`.
+        processes: Vec<String>,
+    },
+    /// Another person starts a refresh, unless one is under way.
+    Refresh {
+        /// Which group's.
+        group: GroupAddress,
+    },
+}
+
+/// Where a group is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GroupAddress {
+    /// The account; the endpoint's own when empty.
+    #[serde(default)]
+    pub account: String,
+    /// The region; the endpoint's own when empty.
+    #[serde(default)]
+    pub region: String,
+    /// The group's name.
+    pub group: String,
+}
+
+/// A group that comes to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NewGroup {
+    /// Where.
+    #[serde(flatten)]
+    pub address: GroupAddress,
+    /// How many instances it has.
+    pub desired: u32,
+    /// The fewest that it may be told to have.
+    #[serde(default)]
+    pub min: u32,
+    /// The most.
+    pub max: u32,
+    /// Milliseconds that it cools down from a change of capacity.
+    #[serde(default)]
+    pub cooldown_ms: u64,
+    /// Processes that somebody has suspended.
+    #[serde(default)]
+    pub suspended: Vec<String>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 /// Where a service is.
@@ -136,8 +224,29 @@ pub enum NotPlayed {
         /// The service looked for.
         service: String,
     },
-    /// An active service of that name is there already.
-    #[error("service '{0}' exists already")]
+    /// There is no such group.
+    #[error("there is no group '{group}' in account '{account}' in '{region}'")]
+    NoGroup {
+        /// The account looked in.
+        account: String,
+        /// The region looked in.
+        region: String,
+        /// The group looked for.
+        group: String,
+    },
+    /// The group has no such instance, or none in service.
+    #[error("group '{0}' has no such instance")]
+    NoInstance(String),
+    /// A group cannot have so many instances.
+    #[error("the group has from {least} to {most} instances")]
+    OutOfBounds {
+        /// Its minimum.
+        least: u32,
+        /// Its maximum.
+        most: u32,
+    },
+    /// An active service, or a group, of that name is there already.
+    #[error("'{0}' exists already")]
     Exists(String),
     /// The service has no such task, or none that runs.
     #[error("service '{0}' has no such task")]
@@ -164,6 +273,13 @@ impl Step {
             | Self::KillTask { service: address, .. }
             | Self::SetStarting { service: address, .. }
             | Self::DeleteService { service: address } => (&mut address.account, &mut address.region),
+            Self::CreateGroup(NewGroup { address, .. })
+            | Self::SetCapacity { group: address, .. }
+            | Self::SetInstanceHealth { group: address, .. }
+            | Self::SetProtection { group: address, .. }
+            | Self::SetLaunching { group: address, .. }
+            | Self::Suspend { group: address, .. }
+            | Self::Refresh { group: address } => (&mut address.account, &mut address.region),
             Self::SetLag { .. } => return self,
         };
         for (given, home) in [(account, home_account), (region, home_region)] {

@@ -1,4 +1,4 @@
-//! AWS JSON 1.1, as ECS speaks it, and the way to STS; and how lies look on a wire.
+//! AWS JSON 1.1, as ECS speaks it, and the way to those that speak otherwise; and how lies look on a wire.
 //!
 //! What a call does is the cloud's; whose it is stands in its headers. Protocol: smithy.io, "AWS JSON 1.1 protocol".
 
@@ -14,9 +14,9 @@ use hyper::{
 use serde::Deserialize;
 
 use super::{
-    Answer, Closed,
+    Answer, Closed, asg,
     credential::{self, Scope},
-    json, plain, reply,
+    json, plain, query, reply,
     shared::Shared,
     sts,
 };
@@ -34,13 +34,13 @@ const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
 #[derive(Clone, Copy)]
 enum Protocol {
     Json,
-    Query,
+    Query(query::Service),
 }
 
 /// A request that is no call: wrong before any service would look at it.
-struct Malformed {
-    code: &'static str,
-    message: String,
+pub(super) struct Malformed {
+    pub(super) code: &'static str,
+    pub(super) message: String,
 }
 
 /// Answers a call.
@@ -48,7 +48,8 @@ pub(super) async fn answer(head: &Parts, body: &[u8], shared: &Shared) -> Answer
     if head.method != Method::POST || head.uri.path() != "/" {
         return Ok(plain(StatusCode::NOT_FOUND, "AWS's operations are at POST /, controls under /_cloud/"));
     }
-    let protocol = if head.headers.contains_key("x-amz-target") { Protocol::Json } else { Protocol::Query };
+    let is_json = head.headers.contains_key("x-amz-target");
+    let protocol = if is_json { Protocol::Json } else { Protocol::Query(query::Service::of(&head.headers)) };
     let request = match read(protocol, &head.headers, body, shared) {
         Ok(request) => request,
         Err(malformed) => return Ok(malformed.into_response(protocol)),
@@ -67,7 +68,10 @@ fn read(protocol: Protocol, headers: &HeaderMap, body: &[u8], shared: &Shared) -
     })?;
     let operation = match protocol {
         Protocol::Json => ecs_operation(scope, headers, body)?,
-        Protocol::Query => sts::operation(body).ok_or_else(|| unknown(scope, "the action of its body"))?,
+        Protocol::Query(query::Service::Sts) => {
+            sts::operation(body).ok_or_else(|| unknown(scope, "the action of its body"))?
+        }
+        Protocol::Query(query::Service::AutoScaling) => asg::operation(body)?,
     };
     Ok(Request {
         account: shared.account_of(scope.key).to_owned(),
@@ -104,11 +108,12 @@ fn write(protocol: Protocol, given: Reply) -> Answer {
     match given.outcome {
         Outcome::Answered(answer) => Ok(match protocol {
             Protocol::Json => identified(reply(StatusCode::OK, CONTENT_TYPE, json(&answer)), &id),
-            Protocol::Query => identified(sts::answered(&answer, &id), &id),
+            Protocol::Query(query::Service::Sts) => identified(sts::answered(&answer, &id), &id),
+            Protocol::Query(query::Service::AutoScaling) => identified(asg::answered(&answer, &id), &id),
         }),
         Outcome::Refused(error) => Ok(match protocol {
             Protocol::Json => identified(json_error(&error), &id),
-            Protocol::Query => identified(sts::refused(&error, &id), &id),
+            Protocol::Query(service) => identified(query::refused(service, &error, &id), &id),
         }),
         Outcome::HtmlPage(status) => Ok(html_page(status)),
         Outcome::Lost => Err(Closed),
@@ -128,7 +133,7 @@ impl Malformed {
                 let body = serde_json::json!({ "__type": self.code, "message": self.message });
                 reply(StatusCode::BAD_REQUEST, CONTENT_TYPE, json(&body))
             }
-            Protocol::Query => sts::error(StatusCode::BAD_REQUEST, self.code, &self.message, "-"),
+            Protocol::Query(service) => query::error(service, StatusCode::BAD_REQUEST, self.code, &self.message, "-"),
         }
     }
 }

@@ -47,6 +47,7 @@ fn route(head: &Parts, body: &[u8], query: &str, shared: &Shared) -> Outcome {
     match (&head.method, head.uri.path()) {
         (&Method::POST, "/_cloud/scenario") => play(read(body)?, shared),
         (&Method::GET, "/_cloud/services") => services(&page(query)?, shared),
+        (&Method::GET, "/_cloud/groups") => groups(&page(query)?, shared),
         (&Method::POST, "/_cloud/faults/scripted") => {
             let fault: Scripted = read(body)?;
             shared.with(|cloud, _| cloud.plan().script(fault))?.map(|()| json!({})).map_err(refuse)
@@ -80,6 +81,13 @@ fn services(page: &Page, shared: &Shared) -> Outcome {
     let sights = shared.with(|cloud, now_ms| cloud.look(now_ms, from, page.most))?;
     let next = (sights.len() == page.most).then_some(from + page.most);
     Ok(json!({ "services": sights, "next": next }))
+}
+
+fn groups(page: &Page, shared: &Shared) -> Outcome {
+    let from = usize::try_from(page.from).unwrap_or(usize::MAX);
+    let sights = shared.with(|cloud, now_ms| cloud.look_at_groups(now_ms, from, page.most))?;
+    let next = (sights.len() == page.most).then_some(from + page.most);
+    Ok(json!({ "groups": sights, "next": next }))
 }
 
 fn log(page: &Page, shared: &Shared) -> Outcome {

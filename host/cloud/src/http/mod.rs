@@ -19,9 +19,11 @@ pub use self::shared::Handle;
 use self::shared::Shared;
 use crate::{Cloud, limits};
 
+mod asg;
 mod aws;
 mod control;
 mod credential;
+mod query;
 mod shared;
 mod sts;
 

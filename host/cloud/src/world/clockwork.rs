@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    name::TaskId,
+    name::{InstanceId, TaskId},
     random::{Random, Span},
 };
 
@@ -15,11 +15,11 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Lag {
-    /// From a task's creation until it runs, in milliseconds.
+    /// From a task's creation until it runs, or an instance's launch until it is in service, in milliseconds.
     pub start_ms: Span,
-    /// From telling a task to stop until it has, in milliseconds.
+    /// From telling a task to stop until it has, or an instance to terminate until it is gone, in milliseconds.
     pub stop_ms: Span,
-    /// From any change until the service scheduler takes its next step, in milliseconds.
+    /// From any change until the service's scheduler, or the group, takes its next step, in milliseconds.
     pub scheduler_ms: Span,
 }
 
@@ -31,7 +31,7 @@ impl Default for Lag {
     }
 }
 
-/// Something that will happen. Services are named by their place in the world's list.
+/// Something that will happen. Services and groups are named by their place in the world's lists.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
     /// A task enters its next phase, unless its version has changed.
@@ -42,6 +42,10 @@ pub(super) enum Event {
     ForgetTask { service: usize, task: TaskId },
     /// A deleted service is forgotten.
     ForgetService { service: usize },
+    /// An instance enters its next phase, unless its version has changed.
+    StepInstance { group: usize, instance: InstanceId, version: u32 },
+    /// A group looks at its instances.
+    WakeGroup { group: usize },
 }
 
 #[derive(Debug)]
@@ -54,11 +58,21 @@ pub(super) struct Clockwork {
     planned: u64,
     /// Which service each task belongs to.
     pub(super) homes: BTreeMap<TaskId, usize>,
+    /// Which group each instance belongs to.
+    pub(super) group_of: BTreeMap<InstanceId, usize>,
 }
 
 impl Clockwork {
     pub(super) fn new(random: Random, lag: Lag) -> Self {
-        Self { now_ms: 0, lag, random, agenda: BTreeMap::new(), planned: 0, homes: BTreeMap::new() }
+        Self {
+            now_ms: 0,
+            lag,
+            random,
+            agenda: BTreeMap::new(),
+            planned: 0,
+            homes: BTreeMap::new(),
+            group_of: BTreeMap::new(),
+        }
     }
 
     pub(super) fn plan(&mut self, at_ms: u64, event: Event) {

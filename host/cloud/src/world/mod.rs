@@ -1,4 +1,4 @@
-//! The world behind the calls: clusters, services, tasks, and how they change with time.
+//! The world behind the calls: clusters, services, tasks, groups, instances, and how they change with time.
 //!
 //! It knows no faults, no log and no wire: what is asked of it is done at once and answered truly.
 
@@ -9,6 +9,7 @@ use std::{
 
 use self::{
     clockwork::{Clockwork, Event},
+    group::Group,
     service::{Deployment, Service, Status},
     task::Phase,
 };
@@ -21,8 +22,11 @@ use crate::{
 };
 
 pub(crate) mod clockwork;
+pub(crate) mod group;
 mod operate;
+mod operate_group;
 mod play;
+mod play_group;
 mod schedule;
 pub(crate) mod service;
 mod task;
@@ -36,12 +40,53 @@ pub(crate) struct Subject {
     pub(crate) cluster: String,
     pub(crate) service: String,
     pub(crate) task: String,
+    pub(crate) group: String,
+    pub(crate) instance: String,
 }
 
-/// What the log keeps of a service, before and after a change.
+/// What the log keeps of what a call changes, before and after.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
+pub enum State {
+    /// Of a service.
+    Service(ServiceState),
+    /// Of a group.
+    Group(GroupState),
+}
+
+impl State {
+    /// Tasks or instances that there shall be.
+    pub fn desired(&self) -> u32 {
+        match self {
+            Self::Service(service) => service.desired,
+            Self::Group(group) => group.desired,
+        }
+    }
+}
+
+/// What the log keeps of a group.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct State {
+pub struct GroupState {
+    /// Instances that there shall be.
+    pub desired: u32,
+    /// Instances in service.
+    pub in_service: u32,
+    /// Those of them that are healthy.
+    pub healthy: u32,
+    /// Instances on their way there.
+    pub pending: u32,
+    /// How many refreshes there have been.
+    pub refreshes: usize,
+    /// The lifecycle state of the instance that the call is about, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance_state: Option<&'static str>,
+}
+
+/// What the log keeps of a service.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServiceState {
     /// Tasks that there shall be.
     pub desired: u32,
     /// Tasks in state RUNNING.
@@ -76,6 +121,20 @@ pub struct Sight {
     pub tasks: Vec<answer::Task>,
 }
 
+/// A group with its refreshes, as the log's readers and people at the controls see it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct GroupSight {
+    /// The group's account.
+    pub account: String,
+    /// The group's region.
+    pub region: String,
+    /// The group in AWS's form, with its instances.
+    pub group: answer::asg::Group,
+    /// Its refreshes in AWS's form, newest first.
+    pub refreshes: Vec<answer::asg::Refresh>,
+}
+
 #[derive(Debug)]
 struct Cluster {
     services: BTreeMap<String, usize>,
@@ -88,11 +147,21 @@ pub(crate) struct World {
     clusters: BTreeMap<String, Cluster>,
     /// In order of creation. A deleted one stays in its place, so that places stay true.
     services: Vec<Service>,
+    /// By `account/region/name`, as the place in the list.
+    group_names: BTreeMap<String, usize>,
+    /// In order of creation.
+    groups: Vec<Group>,
 }
 
 impl World {
     pub(crate) fn new(random: Random, lag: clockwork::Lag) -> Self {
-        Self { clockwork: Clockwork::new(random, lag), clusters: BTreeMap::new(), services: Vec::new() }
+        Self {
+            clockwork: Clockwork::new(random, lag),
+            clusters: BTreeMap::new(),
+            services: Vec::new(),
+            group_names: BTreeMap::new(),
+            groups: Vec::new(),
+        }
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
@@ -108,20 +177,27 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
-        let now_ms = self.clockwork.now_ms;
-        let (Event::Step { service, .. }
-        | Event::Wake { service }
-        | Event::ForgetTask { service, .. }
-        | Event::ForgetService { service }) = event;
-        let Some(found) = self.services.get_mut(service) else { return };
+        let Self { clockwork, services, groups, .. } = self;
+        let now_ms = clockwork.now_ms;
         match event {
-            Event::Step { task, version, .. } => found.step(task, version, &mut self.clockwork),
-            Event::ForgetTask { task, .. } => found.forget(task, &mut self.clockwork),
-            Event::Wake { .. } if found.wakes_ms == Some(now_ms) && found.status != Status::Inactive => {
-                found.schedule(&mut self.clockwork);
+            Event::Step { service, task, version } => {
+                services.get_mut(service).into_iter().for_each(|found| found.step(task, version, clockwork));
             }
-            Event::Wake { .. } => {}
-            Event::ForgetService { .. } => self.forget_service(service),
+            Event::ForgetTask { service, task } => {
+                services.get_mut(service).into_iter().for_each(|found| found.forget(task, clockwork));
+            }
+            Event::Wake { service } => {
+                let wakes = |found: &&mut Service| found.wakes_ms == Some(now_ms) && found.status != Status::Inactive;
+                services.get_mut(service).into_iter().filter(wakes).for_each(|found| found.schedule(clockwork));
+            }
+            Event::ForgetService { service } => self.forget_service(service),
+            Event::StepInstance { group, instance, version } => {
+                groups.get_mut(group).into_iter().for_each(|found| found.step(instance, version, clockwork));
+            }
+            Event::WakeGroup { group } => {
+                let wakes = |found: &&mut Group| found.wakes_ms == Some(now_ms);
+                groups.get_mut(group).into_iter().filter(wakes).for_each(|found| found.schedule(clockwork));
+            }
         }
     }
 
@@ -154,13 +230,16 @@ impl World {
 
     /// What a call is about; for a task, its service too.
     pub(crate) fn subject(&self, request: &Request) -> Subject {
+        if let Some(subject) = self.group_subject(request) {
+            return subject;
+        }
         let (cluster, service, task) = match &request.operation {
             Operation::DescribeServices(call) => (&call.cluster, only(&call.services), ""),
             Operation::UpdateService(call) => (&call.cluster, call.service.as_str(), ""),
             Operation::ListTasks(call) => (&call.cluster, call.service_name.as_deref().unwrap_or_default(), ""),
             Operation::DescribeTasks(call) => (&call.cluster, "", only(&call.tasks)),
             Operation::StopTask(call) => (&call.cluster, "", call.task.as_str()),
-            Operation::GetCallerIdentity(_) => return Subject::default(),
+            _ => return Subject::default(),
         };
         let cluster = cluster.as_deref().filter(|name| !name.is_empty()).map_or("default", short);
         let (mut service, task) = (short(service), short(task));
@@ -168,17 +247,25 @@ impl World {
         if let Some(home) = home {
             service = &home.name;
         }
-        Subject { cluster: cluster.to_owned(), service: service.to_owned(), task: task.to_owned() }
+        Subject {
+            cluster: cluster.to_owned(),
+            service: service.to_owned(),
+            task: task.to_owned(),
+            ..Subject::default()
+        }
     }
 
     /// The state of what a call is about.
     pub(crate) fn state(&self, request: &Request, subject: &Subject) -> Option<State> {
+        if !subject.group.is_empty() {
+            return self.group_state(request, subject).map(State::Group);
+        }
         let index = self.service_index(place(request), &subject.cluster, &subject.service)?;
         let service = self.services.get(index)?;
         let counts = service.count();
         let task = TaskId::read(&subject.task).and_then(|id| service.tasks.get(&id));
         let newest = service.deployments.first();
-        Some(State {
+        Some(State::Service(ServiceState {
             desired: service.desired,
             running: counts.iter().map(|count| count.running).sum(),
             pending: counts.iter().map(|count| count.pending).sum(),
@@ -187,7 +274,7 @@ impl World {
             task_definition: newest.map_or_else(|| "".into(), |newest| newest.task_definition.clone()),
             task_status: task.map(|task| task.phase.as_str()),
             task_desired_status: task.map(|task| task.wanted.as_str()),
-        })
+        }))
     }
 
     /// Services with their tasks, in order of creation, from the `from`-th.
@@ -273,6 +360,12 @@ fn only(list: &[String]) -> &str {
         [one] => one,
         _ => "",
     }
+}
+
+/// Whether a text can be the name of a group (Amazon EC2 Auto Scaling API Reference, `CreateAutoScalingGroup`).
+fn is_a_group_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_graphic() && byte != b':';
+    (1..=limits::NAME_BYTES).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// Whether a text can be the name of a cluster or service (Amazon ECS API Reference, `CreateService`).

@@ -25,6 +25,11 @@ impl World {
             Operation::ListTasks(call) => self.list_tasks(place, call),
             Operation::DescribeTasks(call) => self.describe_tasks(place, call),
             Operation::StopTask(call) => self.stop_task(place, call),
+            Operation::DescribeAutoScalingGroups(call) => self.describe_groups(place, call),
+            Operation::SetDesiredCapacity(call) => self.set_desired_capacity(place, call),
+            Operation::TerminateInstanceInAutoScalingGroup(call) => self.terminate_instance(place, call),
+            Operation::StartInstanceRefresh(call) => self.start_refresh(place, call),
+            Operation::DescribeInstanceRefreshes(call) => self.describe_refreshes(place, call),
             Operation::GetCallerIdentity(_) => Ok(identity(place)),
         }
     }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    World, is_a_name,
+    World,
+    group::Instance,
+    is_a_name,
     operate::task_definition,
+    play_group,
     service::{Service, Status},
     task::Stop,
 };
@@ -14,7 +17,7 @@ use crate::{
     scenario::{Address, NewService, NotPlayed, Step},
 };
 
-/// Carries a step out. Returns the task that it touched, if it touched one.
+/// Carries a step out. Returns the task or instance that it touched, if it touched one.
 pub(crate) fn play(world: &mut World, step: &Step) -> Result<Option<String>, NotPlayed> {
     match step {
         Step::CreateCluster { account, region, cluster } => create_cluster(world, Place { account, region }, cluster)?,
@@ -55,6 +58,30 @@ pub(crate) fn play(world: &mut World, step: &Step) -> Result<Option<String>, Not
             service.wake_soon(clockwork);
         }
         Step::SetLag { lag } => world.clockwork.lag = *lag,
+        Step::CreateGroup(new) => play_group::create(world, new)?,
+        Step::SetCapacity { group, desired } => play_group::set_capacity(world, group, *desired)?,
+        Step::SetInstanceHealth { group, instance, healthy } => {
+            let sets = |found: &mut Instance| found.healthy = *healthy;
+            return play_group::touch(world, group, instance.as_deref(), sets).map(Some);
+        }
+        Step::SetProtection { group, instance, protected } => {
+            let sets = |found: &mut Instance| found.protected = *protected;
+            return play_group::touch(world, group, instance.as_deref(), sets).map(Some);
+        }
+        Step::SetLaunching { group, launching } => {
+            let (group, clockwork) = play_group::find(world, group)?;
+            group.set_launching(*launching, clockwork);
+        }
+        Step::Suspend { group, processes } => {
+            too_many("processes", processes.len(), limits::TAGS_PER_SERVICE)?;
+            play_group::find(world, group)?.0.suspended.clone_from(processes);
+        }
+        Step::Refresh { group } => {
+            let (group, clockwork) = play_group::find(world, group)?;
+            if !group.is_refreshing() {
+                group.start_refresh(None, clockwork);
+            }
+        }
     }
     Ok(None)
 }
@@ -112,6 +139,6 @@ fn choose(service: &Service, given: Option<&str>) -> Result<TaskId, NotPlayed> {
     found.ok_or_else(|| NotPlayed::NoTask(service.name.to_string()))
 }
 
-fn too_many(what: &'static str, found: usize, most: usize) -> Result<(), NotPlayed> {
+pub(super) fn too_many(what: &'static str, found: usize, most: usize) -> Result<(), NotPlayed> {
     if found > most { Err(NotPlayed::TooMany { what, most }) } else { Ok(()) }
 }

@@ -73,10 +73,19 @@ impl Client {
     }
 
     pub(crate) async fn identity(&mut self) -> Option<Response> {
-        let (region, key, body) = (self.region, self.key, "Action=GetCallerIdentity&Version=2011-06-15");
+        self.query("sts", "Action=GetCallerIdentity&Version=2011-06-15").await
+    }
+
+    pub(crate) async fn asg(&mut self, form: &str) -> Option<Response> {
+        self.query("autoscaling", &format!("{form}&Version=2011-01-01")).await
+    }
+
+    async fn query(&mut self, service: &str, body: &str) -> Option<Response> {
+        let (region, key, agent) = (self.region, self.key, self.agent);
         let request = format!(
-            "POST / HTTP/1.1\r\nhost: sts\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\
-             authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/{region}/sts/aws4_request, \
+            "POST / HTTP/1.1\r\nhost: aws\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\
+             x-amz-user-agent: {agent}\r\n\
+             authorization: AWS4-HMAC-SHA256 Credential={key}/20260101/{region}/{service}/aws4_request, \
              SignedHeaders=host, Signature=00\r\n\r\n{body}",
             body.len()
         );

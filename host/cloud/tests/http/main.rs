@@ -1,6 +1,7 @@
 //! The endpoint over a real socket: AWS's wire, lies on a connection, the controls, the log file and the program.
 
 mod client;
+mod groups;
 mod program;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Instant};

@@ -35,7 +35,14 @@ async fn the_program_says_where_it_is_serves_logs_and_ends_when_told() {
 
 #[test]
 fn the_program_refuses_what_it_cannot_do() {
-    for wrong in [["--listen", "0.0.0.0:0"], ["--account", "12"], ["--service", "web=4"], ["--start-lag-ms", "9..1"]] {
+    for wrong in [
+        ["--listen", "0.0.0.0:0"],
+        ["--account", "12"],
+        ["--service", "web=4"],
+        ["--group", "fleet=4"],
+        ["--group", "fleet=5/4/6"],
+        ["--start-lag-ms", "9..1"],
+    ] {
         let output = Command::new(env!("CARGO_BIN_EXE_balm-cloud")).args(wrong).output().expect("the program");
         assert!(!output.status.success() && output.stdout.is_empty() && !output.stderr.is_empty(), "{wrong:?}");
     }

@@ -1,7 +1,9 @@
-//! What AWS answers: the shapes of ECS's and STS's answers, and their errors.
+//! What AWS answers: the shapes of the services' answers, and their errors.
 //!
-//! Field names and times are those of AWS's wire (JSON 1.1, times as seconds since 1970 with a fraction), so
-//! serialising an answer is the wire's body. How it gets onto a wire is not known here.
+//! Field names and times of ECS's are those of AWS's wire (JSON 1.1, times as seconds since 1970 with a fraction), so
+//! serialising such an answer is the wire's body. How it gets onto a wire is not known here.
+
+pub mod asg;
 
 use serde::{Serialize, Serializer};
 
@@ -19,6 +21,16 @@ pub enum Answer {
     Tasks(Tasks),
     /// Of `StopTask`.
     Stopping(Stopping),
+    /// Of `DescribeAutoScalingGroups`.
+    Groups(asg::Groups),
+    /// Of `SetDesiredCapacity`, which says nothing.
+    CapacitySet,
+    /// Of `TerminateInstanceInAutoScalingGroup`.
+    Terminating(asg::Activity),
+    /// Of `StartInstanceRefresh`: the refresh's id.
+    RefreshStarted(String),
+    /// Of `DescribeInstanceRefreshes`.
+    Refreshes(asg::Refreshes),
     /// Of `GetCallerIdentity`.
     Identity(Identity),
 }
@@ -213,6 +225,12 @@ pub enum ErrorCode {
     ServiceNotActiveException,
     /// A parameter cannot be.
     InvalidParameterException,
+    /// Auto Scaling: a parameter cannot be, or what it names is not there.
+    ValidationError,
+    /// Auto Scaling: the group cools down from its last change. Nothing was done.
+    ScalingActivityInProgress,
+    /// Auto Scaling: a refresh is under way already. Nothing was done.
+    InstanceRefreshInProgress,
     /// Too many calls: nothing was done.
     ThrottlingException,
     /// The credentials do not permit it: nothing was done.
