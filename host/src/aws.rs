@@ -28,10 +28,14 @@ pub(crate) struct Aws {
 
 /// An account in a region.
 pub(crate) struct Place {
-    /// For looking.
+    /// For looking at services.
     pub(crate) ecs: aws_sdk_ecs::Client,
-    /// For changing: no retries.
+    /// For changing them: no retries.
     pub(crate) ecs_once: aws_sdk_ecs::Client,
+    /// For looking at groups.
+    pub(crate) asg: aws_sdk_autoscaling::Client,
+    /// For changing them: no retries.
+    pub(crate) asg_once: aws_sdk_autoscaling::Client,
     sts: aws_sdk_sts::Client,
 }
 
@@ -89,13 +93,14 @@ impl Aws {
 async fn place(account: &AwsAccount, region: &Region, call_timeout: Duration) -> Place {
     let config = load(account, region, call_timeout).await;
     let reads = RetryConfig::standard().with_max_attempts(READ_ATTEMPTS);
-    let looking = aws_sdk_ecs::config::Builder::from(&config).retry_config(reads.clone()).build();
-    let changing = aws_sdk_ecs::config::Builder::from(&config).retry_config(RetryConfig::disabled()).build();
-    let asking = aws_sdk_sts::config::Builder::from(&config).retry_config(reads).build();
+    let reading = config.to_builder().retry_config(reads).build();
+    let changing = config.to_builder().retry_config(RetryConfig::disabled()).build();
     Place {
-        ecs: aws_sdk_ecs::Client::from_conf(looking),
-        ecs_once: aws_sdk_ecs::Client::from_conf(changing),
-        sts: aws_sdk_sts::Client::from_conf(asking),
+        ecs: aws_sdk_ecs::Client::new(&reading),
+        ecs_once: aws_sdk_ecs::Client::new(&changing),
+        asg: aws_sdk_autoscaling::Client::new(&reading),
+        asg_once: aws_sdk_autoscaling::Client::new(&changing),
+        sts: aws_sdk_sts::Client::new(&reading),
     }
 }
 

@@ -84,7 +84,7 @@ impl Effects {
 
     async fn look(&self, look: Look) -> Input {
         let Look { intent, purpose, target, tasks, shared } = look;
-        let detail = if tasks { Detail::Tasks } else { Detail::Service };
+        let detail = if tasks { Detail::Tasks } else { Detail::Alone };
         let looking = AssertUnwindSafe(async {
             if shared {
                 let seen = self.looker.glance(&target, detail).await;

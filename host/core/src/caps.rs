@@ -128,6 +128,10 @@ pub const EVALUATIONS_IN_FLIGHT: usize = 64;
 /// Looks under way at once: a bound on concurrent reads of AWS.
 pub const LOOKS_IN_FLIGHT: usize = 32;
 
+/// Instances of a group that is read and changed. An instance takes some 120 bytes of a look's record, and one intent makes
+/// tens of looks; a larger group is refused as unreadable.
+pub const INSTANCES: u32 = 1_000;
+
 /// A jump of the clock ahead of the machine's own monotonic time, in seconds, that is recorded and frees no window.
 pub const CLOCK_JUMP_S: u64 = 60;
 

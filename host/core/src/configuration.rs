@@ -136,6 +136,17 @@ pub enum Targets {
         /// The values that count, to the letter. Empty means none.
         allowed: Vec<String>,
     },
+    /// The same for an Auto Scaling group.
+    AsgGroupFromLabel {
+        /// The fixed account.
+        account: AccountId,
+        /// The fixed region.
+        region: Region,
+        /// Whose value is the group's name.
+        label: String,
+        /// The values that count, to the letter. Empty means none.
+        allowed: Vec<String>,
+    },
 }
 
 /// Who may do what, how much and how often: one version, loaded or refused as a whole.
@@ -232,19 +243,20 @@ pub struct Bound {
     /// Which intents it bounds.
     #[serde(default)]
     pub only: Filter,
-    /// The count of tasks is never set below this.
+    /// The count of tasks or instances is never set below this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum: Option<u32>,
-    /// The count of tasks is never set above this.
+    /// The count of tasks or instances is never set above this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum: Option<u32>,
-    /// The count of tasks changes by no more than this.
+    /// The count of tasks or instances changes by no more than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,
-    /// The count of tasks changes by no more than this share of what it is, in per cent.
+    /// The count of tasks or instances changes by no more than this share of what it is, in per cent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_percent: Option<u32>,
-    /// After the intent at least this share of the desired tasks runs and is not unhealthy, in per cent.
+    /// After the intent, and while it takes effect, at least this share of the desired tasks or instances serves and is not
+    /// unhealthy, in per cent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_percent: Option<u32>,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balm_catalogue::ecs;
+use balm_catalogue::{asg, ecs};
 
 use crate::{
     alert::{Alert, Status, tests::firing},
@@ -39,7 +39,7 @@ pub(crate) fn policy() -> Policy {
             sources: vec!["grafana".parse().expect("a name")],
             labels: [("alertname".to_owned(), vec!["HighCpu".to_owned(), "LowCpu".to_owned()])].into(),
         },
-        targets: Targets::Fixed(vec![target()]),
+        targets: Targets::Fixed(vec![target(), fleet()]),
         settings: Json::empty_object(),
     }
 }
@@ -66,8 +66,13 @@ pub(crate) fn configuration() -> Configuration {
     }
 }
 
-/// A steady service of so many tasks.
+/// A look at a steady service of so many tasks.
 pub(crate) fn reading(desired: u32) -> Reading {
+    Reading::EcsService { service: service(desired), tasks: vec![] }
+}
+
+/// A steady service of so many tasks.
+pub(crate) fn service(desired: u32) -> ecs::Service {
     let deployment = ecs::Deployment {
         id: "ecs-svc/1".into(),
         status: "PRIMARY".into(),
@@ -78,7 +83,7 @@ pub(crate) fn reading(desired: u32) -> Reading {
         created_at: 0,
         rollout_state: "COMPLETED".into(),
     };
-    let service = ecs::Service {
+    ecs::Service {
         status: "ACTIVE".into(),
         desired,
         running: desired,
@@ -86,8 +91,7 @@ pub(crate) fn reading(desired: u32) -> Reading {
         task_definition: "arn:aws:ecs:eu-central-1:123456789012:task-definition/web:7".into(),
         deployments: vec![deployment],
         tags: [("team".to_owned(), "web".to_owned())].into(),
-    };
-    Reading::EcsService { service, tasks: vec![] }
+    }
 }
 
 pub(crate) fn task(id: &str) -> ecs::Task {
@@ -99,6 +103,52 @@ pub(crate) fn task(id: &str) -> ecs::Task {
         created_at: 0,
         stopped_reason: String::new(),
     }
+}
+
+pub(crate) fn fleet() -> Target {
+    "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/fleet"
+        .parse()
+        .expect("a target")
+}
+
+/// A look at a steady group of so many instances.
+pub(crate) fn group_reading(desired: u32) -> Reading {
+    Reading::AsgGroup { group: group(desired) }
+}
+
+/// A steady group of so many instances, which may have 1 to 12.
+pub(crate) fn group(desired: u32) -> asg::Group {
+    asg::Group {
+        status: String::new(),
+        desired,
+        min: 1,
+        max: 12,
+        instances: (0..desired).map(instance).collect(),
+        refreshes: vec![],
+        suspended: vec![],
+        tags: [("team".to_owned(), "web".to_owned())].into(),
+    }
+}
+
+pub(crate) fn instance(number: u32) -> asg::Instance {
+    asg::Instance {
+        id: format!("i-{number:017x}"),
+        lifecycle_state: "InService".into(),
+        health_status: "Healthy".into(),
+        protected: false,
+    }
+}
+
+pub(crate) fn refresh(id: &str, status: &str) -> asg::Refresh {
+    asg::Refresh { id: id.into(), status: status.into(), started_at: 0, percentage_complete: 0 }
+}
+
+/// Make a proposal one that does something to the group.
+pub(crate) fn on_fleet(proposal: &mut Proposal, action: &str, parameters: &str, expects: &str) {
+    proposal.action = action.into();
+    proposal.target = fleet().to_string();
+    proposal.parameters = Json::parse(parameters).expect("JSON");
+    proposal.expects = Json::parse(expects).expect("JSON");
 }
 
 /// Make a proposal one that scales from what it saw to what it wants.
@@ -150,6 +200,16 @@ impl Bench {
         bench
     }
 
+    /// A host in which a policy has proposed to set the group from 4 to 6 instances, which a bound covers.
+    pub(crate) fn for_fleet() -> Self {
+        let mut bench = Self::new();
+        bench.configure(|configuration, _| configuration.guardrails.bounds.push(Bound::default()));
+        bench
+            .propose(|proposal| on_fleet(proposal, "asg:set-desired-capacity", r#"{"desired":6}"#, r#"{"desired":4}"#));
+        bench.look(group_reading(4));
+        bench
+    }
+
     fn fires(&mut self) {
         let alert = Alert { labels: with_severity(), ..firing() };
         self.take(Input::Alerts(vec![alert]));
@@ -172,7 +232,7 @@ impl Bench {
         };
         bench.take(Input::Started(HostStarted { version: "0.1.0".into(), engine: "48".into() }));
         bench.take(Input::Configured(Box::new(configuration())));
-        bench.activate(&["ecs:scale-service", "ecs:redeploy-service", "ecs:stop-task"]);
+        bench.activate(balm_catalogue::ACTIONS);
         bench
     }
 
@@ -296,7 +356,7 @@ impl Bench {
             alert: self.episode.0,
             configured: self.engine.state().configured,
             trigger: Trigger::Fired,
-            targets: vec![target()],
+            targets: vec![target(), fleet()],
             answers: vec![],
             history: vec![],
             now: self.now,

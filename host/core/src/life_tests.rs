@@ -79,9 +79,9 @@ fn an_undo_is_an_intent_of_its_own_and_passes_the_guard() {
     bench.call_ended(CallResult::Done { request: "r-1".into() });
     bench.wait(Duration::from_secs(600));
     let stuck = |pending| {
-        let crate::look::Reading::EcsService { mut service, tasks } = fixture::reading(6);
+        let mut service = fixture::service(6);
         (service.running, service.pending) = (4, pending);
-        crate::look::Reading::EcsService { service, tasks }
+        crate::look::Reading::EcsService { service, tasks: vec![] }
     };
     let records = bench.looked(Purpose::Verify, Ok(stuck(2)));
     assert_eq!(kinds(&records), ["target-looked", "undo-proposed", "intent-ended"]);

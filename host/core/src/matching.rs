@@ -50,15 +50,26 @@ fn targets(name: &PolicyName, policy: &Policy, alert: &Alert, before: usize) -> 
         Targets::Fixed(targets) if targets.is_empty() => Err(format!("policy {name} has no targets")),
         Targets::Fixed(targets) => Ok(targets.clone()),
         Targets::EcsServiceFromLabel { account, region, cluster, label, allowed } => {
-            let value = alert.labels.get(label).ok_or_else(|| format!("the alert has no label {label:?}"))?;
-            if !allowed.contains(value) {
-                let value: String = value.chars().take(80).collect();
-                return Err(format!("label {label:?} says {value:?}, which is none of the allowed services"));
-            }
-            let target = Target::ecs_service(*account, region.clone(), cluster, value);
+            let name = labelled(alert, label, allowed, "services")?;
+            let target = Target::ecs_service(*account, region.clone(), cluster, name);
+            target.map(|target| vec![target]).map_err(|error| error.to_string())
+        }
+        Targets::AsgGroupFromLabel { account, region, label, allowed } => {
+            let name = labelled(alert, label, allowed, "groups")?;
+            let target = Target::asg_group(*account, region.clone(), name);
             target.map(|target| vec![target]).map_err(|error| error.to_string())
         }
     }
+}
+
+/// The value of a label, if it is one of those allowed.
+fn labelled<'a>(alert: &'a Alert, label: &str, allowed: &[String], what: &str) -> Result<&'a str, String> {
+    let value = alert.labels.get(label).ok_or_else(|| format!("the alert has no label {label:?}"))?;
+    if !allowed.contains(value) {
+        let value: String = value.chars().take(80).collect();
+        return Err(format!("label {label:?} says {value:?}, which is none of the allowed {what}"));
+    }
+    Ok(value)
 }
 
 #[cfg(test)]
@@ -125,5 +136,26 @@ mod tests {
         let mut without = firing();
         without.labels.remove("service");
         assert_eq!(names(&found(policy, &without)), (vec![], vec!["web-cpu"]));
+    }
+
+    #[test]
+    fn a_label_names_a_group_in_the_same_way() {
+        let fleet = fixture::fleet();
+        let targets = Targets::AsgGroupFromLabel {
+            account: fleet.account,
+            region: fleet.region.clone(),
+            label: "group".into(),
+            allowed: vec!["fleet".into(), "*".into()],
+        };
+        let policy = Policy { targets, ..fixture::policy() };
+        let group = |value: &str| {
+            let mut alert = firing();
+            alert.labels.insert("group".into(), value.into());
+            found(policy.clone(), &alert)
+        };
+        assert_eq!(group("fleet").concerned[0].targets, [fleet]);
+        for stranger in ["other", "*", "fleet*", "", "Fleet"] {
+            assert_eq!(names(&group(stranger)), (vec![], vec!["web-cpu"]), "{stranger}");
+        }
     }
 }

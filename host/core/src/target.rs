@@ -2,6 +2,10 @@
 //!
 //! Parsing is canonical: a text is a target if and only if printing the target gives that text. So two spellings never
 //! name the same resource, and nothing from a guest or an alert is matched by pattern.
+//!
+//! The ARN of an Auto Scaling group holds a UUID that AWS made up and nobody knows, yet a group's name is unique in its
+//! account and region, and every call takes the name. So a group is printed as the policies of IAM spell it, with `*` where
+//! the UUID is: that star is punctuation of this one form, and no other place of a target takes one.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -39,7 +43,15 @@ pub enum Resource {
         /// The service's name.
         name: Arc<str>,
     },
+    /// `arn:aws:autoscaling:<region>:<account>:autoScalingGroup:*:autoScalingGroupName/<name>`
+    AsgGroup {
+        /// The group's name.
+        name: Arc<str>,
+    },
 }
+
+/// What stands between account and name in the ARN of a group.
+const GROUP: &str = "autoScalingGroup:*:autoScalingGroupName/";
 
 /// Why a text is no target, account or region.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,11 +63,21 @@ pub enum InvalidTarget {
     #[error("{0:?} is no AWS region: write it as in eu-central-1")]
     Region(String),
     /// Not an ARN of a kind that Balm knows.
-    #[error("{0:?} is no target: write the ARN of an ECS service, arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME")]
+    #[error(
+        "{0:?} is no target: write the ARN of an ECS service, arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME, or that of \
+         an Auto Scaling group with * in place of its UUID, \
+         arn:aws:autoscaling:REGION:ACCOUNT:autoScalingGroup:*:autoScalingGroupName/NAME"
+    )]
     Arn(String),
     /// A cluster or service with characters that ECS does not allow.
     #[error("{0:?} is no name of an ECS cluster or service: use 1 to 255 letters, digits, `-` and `_`")]
     EcsName(String),
+    /// A group whose name Auto Scaling does not allow, or would mean more than one group in a policy of IAM.
+    #[error(
+        "{0:?} is no name of an Auto Scaling group: use 1 to 255 visible ASCII characters except `:`, `*`, `?`, `$`, `\"` \
+         and `\\`"
+    )]
+    AsgName(String),
 }
 
 impl Target {
@@ -64,6 +86,13 @@ impl Target {
     pub fn ecs_service(account: AccountId, region: Region, cluster: &str, name: &str) -> Result<Self, InvalidTarget> {
         let resource = Resource::EcsService { cluster: ecs_name(cluster)?, name: ecs_name(name)? };
         Ok(Self { account, region, resource })
+    }
+
+    /// An Auto Scaling group. Fails if the name has a character that Auto Scaling does not allow (Amazon EC2 Auto Scaling
+    /// API Reference, `CreateAutoScalingGroup`: ASCII 33 to 126 but no colon, up to 255), or one that IAM would read as a
+    /// wildcard or variable.
+    pub fn asg_group(account: AccountId, region: Region, name: &str) -> Result<Self, InvalidTarget> {
+        Ok(Self { account, region, resource: Resource::AsgGroup { name: asg_name(name)? } })
     }
 
     /// The AWS partition that the region belongs to, as in the ARN.
@@ -137,12 +166,19 @@ impl FromStr for Target {
         let mut part = || parts.next().ok_or_else(wrong);
         let (arn, partition, service) = (part()?, part()?, part()?);
         let (region, account, resource) = (part()?, part()?, part()?);
-        let names = resource.strip_prefix("service/").and_then(|names| names.split_once('/')).ok_or_else(wrong)?;
         let region: Region = region.parse()?;
-        if arn != "arn" || service != "ecs" || partition != region.partition() {
+        if arn != "arn" || partition != region.partition() {
             return Err(wrong());
         }
-        Self::ecs_service(account.parse()?, region, names.0, names.1)
+        match service {
+            "ecs" => {
+                let names = resource.strip_prefix("service/").and_then(|names| names.split_once('/'));
+                let (cluster, name) = names.ok_or_else(wrong)?;
+                Self::ecs_service(account.parse()?, region, cluster, name)
+            }
+            "autoscaling" => Self::asg_group(account.parse()?, region, resource.strip_prefix(GROUP).ok_or_else(wrong)?),
+            _ => Err(wrong()),
+        }
     }
 }
 
@@ -152,6 +188,15 @@ fn ecs_name(text: &str) -> Result<Arc<str>, InvalidTarget> {
         Ok(text.into())
     } else {
         Err(InvalidTarget::EcsName(excerpt(text)))
+    }
+}
+
+fn asg_name(text: &str) -> Result<Arc<str>, InvalidTarget> {
+    let valid = |c: u8| c.is_ascii_graphic() && !matches!(c, b':' | b'*' | b'?' | b'$' | b'"' | b'\\');
+    if (1..=255).contains(&text.len()) && text.bytes().all(valid) {
+        Ok(text.into())
+    } else {
+        Err(InvalidTarget::AsgName(excerpt(text)))
     }
 }
 
@@ -165,6 +210,9 @@ impl fmt::Display for Target {
         match resource {
             Resource::EcsService { cluster, name } => {
                 write!(f, "arn:{}:ecs:{region}:{account}:service/{cluster}/{name}", self.partition())
+            }
+            Resource::AsgGroup { name } => {
+                write!(f, "arn:{}:autoscaling:{region}:{account}:{GROUP}{name}", self.partition())
             }
         }
     }
@@ -214,12 +262,16 @@ mod tests {
 
     const WEB: &str = "arn:aws:ecs:eu-central-1:123456789012:service/prod/web";
 
+    const FLEET: &str = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/fleet";
+
     #[test]
     fn a_target_survives_its_text() {
         for text in [
             WEB,
             "arn:aws-cn:ecs:cn-north-1:123456789012:service/a/b_c-D",
             "arn:aws-us-gov:ecs:us-gov-west-1:000000000000:service/x/y",
+            FLEET,
+            "arn:aws-cn:autoscaling:cn-north-1:123456789012:autoScalingGroup:*:autoScalingGroupName/a/b_c-D.e",
         ] {
             assert_eq!(text.parse::<Target>().map(|target| target.to_string()), Ok(text.to_owned()));
         }
@@ -243,11 +295,39 @@ mod tests {
             "ARN:aws:ecs:eu-central-1:123456789012:service/prod/web",
             "arn:aws:ecs:eu-central-1:123456789012:task/prod/web",
             "arn:aws:rds:eu-central-1:123456789012:service/prod/web",
+            "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/",
+            "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/*",
+            "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/fle?t",
+            "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/${aws:username}",
+            "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/a:b",
+            "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/the fleet",
+            "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/fléet",
+            "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:autoScalingGroupName/fleet",
+            "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup::autoScalingGroupName/fleet",
+            "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup/fleet",
+            "arn:aws:autoscaling:eu-central-1:123456789012:launchConfiguration:*:launchConfigurationName/fleet",
+            "arn:aws:autoscaling:*:123456789012:autoScalingGroup:*:autoScalingGroupName/fleet",
+            "arn:aws:autoscaling:eu-central-1:*:autoScalingGroup:*:autoScalingGroupName/fleet",
+            "arn:aws:ecs:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/fleet",
             "prod/web",
             "",
         ];
         for text in spellings {
             assert!(text.parse::<Target>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_arn_that_aws_prints_for_a_group_is_refused_and_the_refusal_says_what_to_write() {
+        let uuid = "930d940e-891e-4781-a11a-7b0acd480f03";
+        let theirs = FLEET.replace('*', uuid);
+        let refused = theirs.parse::<Target>().expect_err("refused").to_string();
+        assert!(refused.contains("with * in place of its UUID"), "{refused}");
+    }
+
+    #[test]
+    fn the_name_of_a_group_has_1_to_255_characters() {
+        let group = |length: usize| FLEET.replace("fleet", &"x".repeat(length)).parse::<Target>();
+        assert!(group(0).is_err() && group(1).is_ok() && group(255).is_ok() && group(256).is_err());
     }
 }

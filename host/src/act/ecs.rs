@@ -7,7 +7,7 @@ use aws_sdk_ecs::{
     Client,
     config::{AppName, Builder},
 };
-use balm_core::record::CallResult;
+use balm_core::{action::ecs::Change, record::CallResult};
 
 use super::ending;
 
@@ -20,7 +20,16 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    pub(super) async fn scale(&self, desired: u32) -> CallResult {
+    /// Make it.
+    pub(super) async fn make(&self, change: Change) -> CallResult {
+        match change {
+            Change::ScaleService(to) => self.scale(to.desired).await,
+            Change::RedeployService(_) => self.redeploy().await,
+            Change::StopTask(stop) => self.stop_task(&stop.task).await,
+        }
+    }
+
+    async fn scale(&self, desired: u32) -> CallResult {
         let Ok(desired) = i32::try_from(desired) else {
             return CallResult::Refused { why: format!("{desired} is more than AWS can be told") };
         };
@@ -28,12 +37,12 @@ impl Call<'_> {
         ending::of(call.customize().config_override(self.signed()).send().await)
     }
 
-    pub(super) async fn redeploy(&self) -> CallResult {
+    async fn redeploy(&self) -> CallResult {
         let call = self.client.update_service().cluster(self.cluster).service(self.service).force_new_deployment(true);
         ending::of(call.customize().config_override(self.signed()).send().await)
     }
 
-    pub(super) async fn stop_task(&self, task: &str) -> CallResult {
+    async fn stop_task(&self, task: &str) -> CallResult {
         let reason = format!("stopped by Balm, {}", self.token);
         let call = self.client.stop_task().cluster(self.cluster).task(task).reason(reason);
         ending::of(call.customize().config_override(self.signed()).send().await)

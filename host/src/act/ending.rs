@@ -28,6 +28,10 @@ const THROTTLES: [&str; 14] = [
     "EC2ThrottledException",
 ];
 
+/// Codes with which Auto Scaling says "not now": a change before has yet to take effect, and nothing was done (Amazon EC2
+/// Auto Scaling API Reference, errors of `SetDesiredCapacity`). The second comes with status 500.
+const IN_PROGRESS: [&str; 2] = ["ScalingActivityInProgress", "ResourceContention"];
+
 /// Codes with which AWS says that our credentials have run out: nothing was done, and new ones are on their way.
 const EXPIRED: [&str; 3] = ["ExpiredToken", "ExpiredTokenException", "RequestExpired"];
 
@@ -60,7 +64,9 @@ where
 
 fn answered(status: u16, code: &str, why: String) -> CallResult {
     match status {
-        _ if THROTTLES.contains(&code) || EXPIRED.contains(&code) => CallResult::NotDone { why },
+        _ if [&THROTTLES[..], &IN_PROGRESS, &EXPIRED].iter().any(|codes| codes.contains(&code)) => {
+            CallResult::NotDone { why }
+        }
         429 => CallResult::NotDone { why },
         400..=499 if !code.is_empty() => CallResult::Refused { why },
         // A 5xx, or an answer that is none of AWS's: something on the way may have done it and lost the answer.
@@ -104,6 +110,12 @@ mod tests {
             (503, "SlowDown", "not done"),
             (429, "", "not done"),
             (403, "ExpiredTokenException", "not done"),
+            (400, "Throttling", "not done"),
+            (400, "ScalingActivityInProgress", "not done"),
+            (500, "ResourceContention", "not done"),
+            (400, "InstanceRefreshInProgress", "refused"),
+            (400, "ValidationError", "refused"),
+            (500, "InternalFailure", "unknown"),
             (400, "ServiceNotFoundException", "refused"),
             (400, "AccessDeniedException", "refused"),
             (400, "", "unknown"),

@@ -2,6 +2,7 @@
 //!
 //! It owns what an ending of a call means; it refuses to know whether the call is right, which the guard decided.
 
+mod asg;
 mod ecs;
 mod ending;
 
@@ -31,12 +32,18 @@ impl Actor {
         let Some(place) = self.aws.place(&target) else {
             return CallResult::Refused { why: format!("account {} is not configured", target.account) };
         };
-        let Resource::EcsService { cluster, name } = &target.resource;
-        let call = ecs::Call { client: &place.ecs_once, cluster, service: name, token: &token };
-        match intent.into_change() {
-            Change::ScaleService(to) => call.scale(to.desired).await,
-            Change::RedeployService(_) => call.redeploy().await,
-            Change::StopTask(stop) => call.stop_task(&stop.task).await,
+        match (intent.into_change(), &target.resource) {
+            (Change::Ecs(change), Resource::EcsService { cluster, name }) => {
+                let call = ecs::Call { client: &place.ecs_once, cluster, service: name, token: &token };
+                call.make(change).await
+            }
+            (Change::Asg(change), Resource::AsgGroup { name }) => {
+                asg::Call { client: &place.asg_once, group: name, token: &token }.make(change).await
+            }
+            // The guard admits no such intent.
+            (Change::Ecs(_) | Change::Asg(_), _) => {
+                CallResult::Refused { why: format!("{target} is of another kind than what the action changes") }
+            }
         }
     }
 }

@@ -171,15 +171,15 @@ fn look_words(looked: &TargetLooked) -> (String, Vec<String>) {
     let TargetLooked { intent, purpose, reading, meaning, .. } = looked;
     let purpose = format!("{purpose:?}").to_lowercase();
     let found = match reading {
-        Ok(Reading::EcsService { service, tasks }) => {
+        Ok(reading @ Reading::EcsService { service, tasks }) => {
             let tasks = if tasks.is_empty() { String::new() } else { format!(", {} tasks read", tasks.len()) };
-            format!(
-                "{} desired, {} running, {} pending, {} deployments{tasks}",
-                service.desired,
-                service.running,
-                service.pending,
-                service.deployments.len()
-            )
+            format!("{reading}, {} deployments{tasks}", service.deployments.len())
+        }
+        Ok(reading @ Reading::AsgGroup { group }) => {
+            let refreshing =
+                group.refreshing().map(|refresh| format!(", refresh {} is {}", refresh.id, refresh.status));
+            let suspended = group.suspended.first().map(|_| format!(", {} suspended", group.suspended.join(", ")));
+            format!("{reading}{}{}", refreshing.unwrap_or_default(), suspended.unwrap_or_default())
         }
         Err(why) => why.clone(),
     };

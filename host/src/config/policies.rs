@@ -148,19 +148,34 @@ fn read_targets(section: &mut Section<'_>) -> Option<Targets> {
     }
 }
 
+/// The kinds of targets that a label can name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    EcsService,
+    AsgGroup,
+}
+
 fn read_mapping(mut section: Section<'_>) -> Option<Targets> {
+    let kinds = [("ecs-service", Kind::EcsService), ("asg-group", Kind::AsgGroup)];
+    let said = section.has("kind");
+    let kind = section.word("kind", &kinds).map(|kind| kind.value);
+    let kind = if said { kind? } else { Kind::EcsService };
     let account = section.needed_text("account", "the account of every target");
     let account = account.and_then(|account| section.parse::<AccountId>(&account));
     let region = section.needed_text("region", "the region of every target");
     let region = region.and_then(|region| section.parse::<Region>(&region));
-    let cluster = section.needed_text("cluster", "the cluster of every target");
-    let label = section.needed_text("label", "the label whose value is the service's name");
+    // A group is in no cluster: there the key is a mistake.
+    let cluster = (kind == Kind::EcsService).then(|| section.needed_text("cluster", "the cluster of every target"));
+    let label = section.needed_text("label", "the label whose value is the name of the service or group");
     let allowed = section.texts("allowed");
     if allowed.as_ref().is_none_or(|allowed| allowed.value.is_empty()) {
-        section.mistake(section.line(), "allowed is missing or empty: the services that the label may name");
+        section.mistake(section.line(), "allowed is missing or empty: the names that the label may have");
     }
     section.end();
-    let (account, region, cluster) = (account?.value, region?.value, cluster?.value);
+    let (account, region, label) = (account?.value, region?.value, label?.value);
     let allowed: Vec<String> = allowed?.value.into_iter().map(|text| text.value).collect();
-    Some(Targets::EcsServiceFromLabel { account, region, cluster, label: label?.value, allowed })
+    Some(match cluster {
+        Some(cluster) => Targets::EcsServiceFromLabel { account, region, cluster: cluster?.value, label, allowed },
+        None => Targets::AsgGroupFromLabel { account, region, label, allowed },
+    })
 }

@@ -1,6 +1,9 @@
 //! What is told of wrong configurations, and what is read from a right one.
 
-use balm_core::{configuration::Mode, record::Fact};
+use balm_core::{
+    configuration::{Mode, Targets},
+    record::Fact,
+};
 
 use super::*;
 use crate::test_dir::TestDir;
@@ -70,6 +73,31 @@ fn a_policy_beside_its_plugin_needs_neither_name_nor_plugin() {
     let config = dir.load("").unwrap();
     let (name, policy) = config.core.policies.first_key_value().unwrap();
     assert_eq!((name.as_str(), policy.plugin.as_str(), policy.mode), ("web", "web", Mode::Shadow));
+}
+
+#[test]
+fn a_label_names_a_service_of_a_cluster_or_a_group() {
+    let mapped = |mapping: &str| {
+        let text = GOOD.replace("targets = [\"arn:aws:ecs:eu-central-1:123456789012:service/prod/web\"]", "");
+        let place = "account = \"123456789012\"\nregion = \"eu-central-1\"\nlabel = \"name\"\nallowed = [\"web\"]";
+        let text = format!("{text}\n[policy.target-from-label]\n{place}\n{mapping}\n");
+        let loaded = Dir::new("mapped").load(&text);
+        loaded.map(|config| config.core.policies.into_values().next().unwrap().targets)
+    };
+    let service = mapped("cluster = \"prod\"").unwrap();
+    assert!(matches!(&service, Targets::EcsServiceFromLabel { cluster, .. } if cluster == "prod"), "{service:?}");
+    assert_eq!(mapped("kind = \"ecs-service\"\ncluster = \"prod\"").unwrap(), service);
+    let group = mapped("kind = \"asg-group\"").unwrap();
+    assert!(matches!(&group, Targets::AsgGroupFromLabel { label, .. } if label == "name"), "{group:?}");
+    let wrong = [
+        ("", "cluster is missing"),
+        ("kind = \"asg-group\"\ncluster = \"prod\"", "cluster is no key"),
+        ("kind = \"rds\"", "kind is \"rds\"; it must be one of ecs-service, asg-group"),
+    ];
+    for (mapping, wanted) in wrong {
+        let told = mapped(mapping).unwrap_err();
+        assert!(told.iter().any(|told| told.contains(wanted)), "{mapping}: {told:?}");
+    }
 }
 
 #[test]

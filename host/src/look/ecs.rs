@@ -5,25 +5,20 @@ use std::collections::BTreeMap;
 use aws_sdk_ecs::{
     Client,
     error::DisplayErrorContext,
-    primitives::DateTime,
     types::{self, DesiredStatus, ServiceField, TaskField},
 };
 use balm_catalogue::ecs::{Deployment, Service, Task};
-use balm_core::{
-    look::Reading,
-    target::{Resource, Target},
-};
+use balm_core::look::Reading;
 
-use super::Detail;
+use super::{Detail, count, millis};
 
 /// `DescribeTasks` takes at most so many (Amazon ECS API Reference).
 const TASKS_MOST: usize = 100;
 
-pub(super) async fn read(client: &Client, target: &Target, detail: Detail) -> Result<Reading, String> {
-    let Resource::EcsService { cluster, name } = &target.resource;
+pub(super) async fn read(client: &Client, cluster: &str, name: &str, detail: Detail) -> Result<Reading, String> {
     let service = service(client, cluster, name).await?;
     let tasks = match detail {
-        Detail::Service => Vec::new(),
+        Detail::Alone => Vec::new(),
         Detail::Tasks => tasks(client, cluster, name).await?,
     };
     Ok(Reading::EcsService { service, tasks })
@@ -99,12 +94,4 @@ fn convert_task(task: &types::Task) -> Task {
         created_at: millis(task.created_at()),
         stopped_reason: task.stopped_reason().unwrap_or_default().into(),
     }
-}
-
-fn count(what: &str, number: i32) -> Result<u32, String> {
-    u32::try_from(number).map_err(|_| format!("AWS says that {what} is {number}"))
-}
-
-fn millis(time: Option<&DateTime>) -> u64 {
-    time.and_then(|time| time.to_millis().ok()).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
 }

@@ -3,6 +3,7 @@
 //! It owns how often AWS is asked: the same question of many evaluations within a moment is asked once. A look that
 //! something may follow from is never shared. It refuses to know what is done with what it reads.
 
+mod asg;
 mod ecs;
 
 use std::{
@@ -11,11 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_smithy_types::DateTime;
 use balm_core::{
     evaluation::{Answer, Query},
     json::Json,
     look::Reading,
-    target::Target,
+    target::{Resource, Target},
     time::Timestamp,
 };
 use tokio::sync::OnceCell;
@@ -37,9 +39,9 @@ pub(crate) struct Looker {
 /// How much of a target is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Detail {
-    /// The service alone.
-    Service,
-    /// The service and its tasks.
+    /// The service alone; the group, whose instances are part of it.
+    Alone,
+    /// The service and its tasks. Of a group the same as [`Detail::Alone`].
     Tasks,
 }
 
@@ -54,7 +56,7 @@ pub(crate) struct Seen {
     pub(crate) reading: Result<Reading, String>,
     pub(crate) at: Timestamp,
     /// The answers that plugins get from it, made once.
-    service: OnceCell<Json>,
+    whole: OnceCell<Json>,
     tasks: OnceCell<Json>,
 }
 
@@ -68,10 +70,13 @@ impl Looker {
         // The time before the read: it is never younger than it says.
         let at = clock::wall();
         let reading = match self.aws.place(target) {
-            Some(place) => ecs::read(&place.ecs, target, detail).await,
+            Some(place) => match &target.resource {
+                Resource::EcsService { cluster, name } => ecs::read(&place.ecs, cluster, name, detail).await,
+                Resource::AsgGroup { name } => asg::read(&place.asg, name).await,
+            },
             None => Err(format!("account {} is not configured for {}", target.account, target.region)),
         };
-        Seen { reading, at, service: OnceCell::new(), tasks: OnceCell::new() }
+        Seen { reading, at, whole: OnceCell::new(), tasks: OnceCell::new() }
     }
 
     /// Read a target, or share what somebody read a moment ago.
@@ -84,7 +89,7 @@ impl Looker {
     /// The target is being changed: what was read of it before is not shared any more.
     pub(crate) fn forget(&self, target: &Target) {
         let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        for detail in [Detail::Service, Detail::Tasks] {
+        for detail in [Detail::Alone, Detail::Tasks] {
             all.remove(&(target.clone(), detail));
         }
     }
@@ -107,33 +112,75 @@ impl Looker {
 
     /// Answer a plugin's question about one of its targets. Kinds and targets were checked before.
     pub(crate) async fn answer(&self, query: Query) -> Answer {
-        use balm_catalogue::{
-            Query as _,
-            ecs::{ServiceQuery, TasksQuery},
-        };
-        let (detail, of_tasks) = match query.kind.as_str() {
-            ServiceQuery::NAME => (Detail::Service, false),
-            TasksQuery::NAME => (Detail::Tasks, true),
-            other => {
-                let reading = Err(format!("the host has no query {other:?}"));
-                return Answer { query, reading, at: clock::wall() };
-            }
-        };
-        let target: Target = match query.target.parse() {
-            Ok(target) => target,
-            Err(error) => return Answer { query, reading: Err(format!("{error}")), at: clock::wall() },
+        let (target, detail) = match question(&query) {
+            Ok(question) => question,
+            Err(why) => return Answer { query, reading: Err(why), at: clock::wall() },
         };
         let seen = self.glance(&target, detail).await;
-        let reading = match &seen.reading {
-            Ok(Reading::EcsService { tasks, .. }) if of_tasks => {
+        let reading = match (&seen.reading, detail) {
+            (Ok(Reading::EcsService { tasks, .. }), Detail::Tasks) => {
                 let tasks = || async { Json::of(&balm_catalogue::ecs::Tasks { tasks: tasks.clone() }) };
                 Ok(seen.tasks.get_or_init(tasks).await.clone())
             }
-            Ok(Reading::EcsService { service, .. }) => {
-                Ok(seen.service.get_or_init(|| async { Json::of(service) }).await.clone())
+            (Ok(Reading::EcsService { service, .. }), Detail::Alone) => {
+                Ok(seen.whole.get_or_init(|| async { Json::of(service) }).await.clone())
             }
-            Err(why) => Err(why.clone()),
+            (Ok(Reading::AsgGroup { group }), _) => {
+                Ok(seen.whole.get_or_init(|| async { Json::of(group) }).await.clone())
+            }
+            (Err(why), _) => Err(why.clone()),
         };
         Answer { query, reading, at: seen.at }
+    }
+}
+
+/// What is to be read for a query; it must be one that targets of this kind are asked.
+fn question(query: &Query) -> Result<(Target, Detail), String> {
+    use balm_catalogue::{
+        Query as _,
+        asg::GroupQuery,
+        ecs::{ServiceQuery, TasksQuery},
+    };
+    let target: Target = query.target.parse().map_err(|error| format!("{error}"))?;
+    match (query.kind.as_str(), &target.resource) {
+        (ServiceQuery::NAME, Resource::EcsService { .. }) => Ok((target, Detail::Alone)),
+        (TasksQuery::NAME, Resource::EcsService { .. }) => Ok((target, Detail::Tasks)),
+        (GroupQuery::NAME, Resource::AsgGroup { .. }) => Ok((target, Detail::Alone)),
+        (kind, _) if balm_core::look::QUERIES.contains(&kind) => {
+            Err(format!("{kind} cannot be asked of {target}, which is of another kind"))
+        }
+        (other, _) => Err(format!("the host has no query {other:?}")),
+    }
+}
+
+fn count(what: &str, number: i32) -> Result<u32, String> {
+    u32::try_from(number).map_err(|_| format!("AWS says that {what} is {number}"))
+}
+
+fn millis(time: Option<&DateTime>) -> u64 {
+    time.and_then(|time| time.to_millis().ok()).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVICE: &str = "arn:aws:ecs:eu-central-1:123456789012:service/prod/web";
+    const GROUP: &str = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/fleet";
+
+    #[test]
+    fn a_target_is_only_asked_what_is_true_of_its_kind() {
+        let asked = |kind: &str, target: &str| {
+            let query = Query { kind: kind.into(), target: target.into(), parameters: Json::empty_object() };
+            question(&query).map(|(_, detail)| detail)
+        };
+        assert_eq!(asked("ecs:service", SERVICE), Ok(Detail::Alone));
+        assert_eq!(asked("ecs:tasks", SERVICE), Ok(Detail::Tasks));
+        assert_eq!(asked("asg:group", GROUP), Ok(Detail::Alone));
+        for (kind, target) in [("asg:group", SERVICE), ("ecs:service", GROUP), ("ecs:tasks", GROUP)] {
+            assert!(asked(kind, target).is_err_and(|why| why.contains("of another kind")), "{kind} {target}");
+        }
+        assert!(asked("asg:fleet", GROUP).is_err_and(|why| why.contains("has no query")));
+        assert!(asked("asg:group", "fleet").is_err());
     }
 }

@@ -12,7 +12,7 @@ use balm_cloud::{
     scenario::{Address, NewService, Step},
 };
 use balm_core::{
-    action::Change,
+    action::{Change, ecs as ecs_action},
     engine::{Effect, Look, Order, Tell},
     evaluation::{Answer, Capsule, Conclusion, Decision, Failure, FailureKind, Proposal, Query},
     guard::ApprovedIntent,
@@ -198,7 +198,7 @@ impl World {
                         let reading = self.read(&target, now + took);
                         took += reading.1 + random.below(1_000);
                         answers.push(core_answer(&query, &reading.0, now));
-                        let reading = reading.0.map(|reading| Json::of(reading.service()).to_string());
+                        let reading = reading.0.map(|reading| Json::of(&reading.service()).to_string());
                         raw.answers.push(wire::Answer { query, reading, at: now });
                     }
                 }
@@ -239,7 +239,9 @@ impl World {
 
     /// What the cloud says of a service, and how long it takes to say it.
     fn read(&mut self, target: &Target, now: u64) -> (Result<Reading, String>, u64) {
-        let Resource::EcsService { cluster, name } = &target.resource;
+        let Resource::EcsService { cluster, name } = &target.resource else {
+            return (Err("this world has services only".into()), 1);
+        };
         let describe = DescribeServices {
             cluster: Some(cluster.to_string()),
             services: vec![name.to_string()],
@@ -268,15 +270,17 @@ impl World {
 
     fn send(&mut self, intent: ApprovedIntent, life: u32, now: u64) -> u64 {
         self.calls += 1;
-        let Resource::EcsService { cluster, name } = intent.target().resource.clone();
+        let Resource::EcsService { cluster, name } = intent.target().resource.clone() else {
+            unreachable!("this world has services only, and its policies have no other targets");
+        };
         let token = intent.token().to_owned();
         let (id, attempt) = (intent.id(), intent.attempt());
         let mut update =
             UpdateService { cluster: Some(cluster.to_string()), service: name.to_string(), ..UpdateService::default() };
         match intent.into_change() {
-            Change::ScaleService(to) => update.desired_count = Some(i64::from(to.desired)),
-            Change::RedeployService(_) => update.force_new_deployment = Some(true),
-            Change::StopTask(_) => {}
+            Change::Ecs(ecs_action::Change::ScaleService(to)) => update.desired_count = Some(i64::from(to.desired)),
+            Change::Ecs(ecs_action::Change::RedeployService(_)) => update.force_new_deployment = Some(true),
+            Change::Ecs(ecs_action::Change::StopTask(_)) | Change::Asg(_) => {}
         }
         let request = request(token, Operation::UpdateService(update));
         self.on_the_wire.insert(self.calls, Sent { intent: id, attempt, life, at: now, request });
@@ -422,7 +426,7 @@ fn sdk_past(past: &balm_core::evaluation::PastIntent) -> balm_sdk::PastIntent {
 fn core_answer(query: &wire::Query, reading: &Result<Reading, String>, now: u64) -> Answer {
     let parameters = Json::parse(&query.parameters).expect("JSON");
     let query = Query { kind: query.kind.clone(), target: query.target.arn().into(), parameters };
-    let reading = reading.as_ref().map(|reading| Json::of(reading.service())).map_err(Clone::clone);
+    let reading = reading.as_ref().map(|reading| Json::of(&reading.service())).map_err(Clone::clone);
     Answer { query, reading, at: Timestamp::from_millis(now) }
 }
 

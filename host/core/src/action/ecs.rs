@@ -1,19 +1,14 @@
-//! What each action of the catalogue means to the rules: its parameters in types, what it changes, when it is verified,
-//! how an unanswered call is recognised, and its inverse.
-//!
-//! It refuses to know how an action is done; the host's `act` does that.
+//! The actions of Amazon ECS on one service.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use balm_catalogue::{Action as _, ecs};
 use serde_json::Value;
 
-use crate::{json::Json, look::Reading};
+use super::Trace;
+use crate::json::{InvalidJson, Json};
 
-/// The names of all actions.
-pub const NAMES: &[&str] = balm_catalogue::ACTIONS;
-
-/// An action with its parameters.
+/// An action of ECS with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// `ecs:scale-service`
@@ -24,47 +19,18 @@ pub enum Change {
     StopTask(ecs::StopTask),
 }
 
-/// Whether a change adds capacity, takes some away, or does neither.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Direction {
-    /// More.
-    Out,
-    /// Less.
-    In,
-    /// As much as before.
-    Neither,
-}
-
-/// What a look says about a call that had no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trace {
-    /// The world is as the call would have made it. Whether it was this call or somebody else is not known.
-    Seen(String),
-    /// There is no trace of the call, and sending it again does no harm if it lands after all.
-    NotSeenRepeatable(String),
-    /// There is no trace of the call, and sending it again could do the thing twice: a person must look.
-    NotSeenOnce(String),
-}
-
 impl Change {
-    /// Read an action's parameters. The error names the action, or what is wrong with the parameters.
-    pub fn read(action: &str, parameters: &Json) -> Result<Self, String> {
-        let wrong = |error| format!("the parameters of {action} are wrong: {error}");
-        let change = match action {
-            ecs::ScaleService::NAME => Self::ScaleService(parameters.read().map_err(wrong)?),
-            ecs::RedeployService::NAME => Self::RedeployService(parameters.read().map_err(wrong)?),
-            ecs::StopTask::NAME => Self::StopTask(parameters.read().map_err(wrong)?),
-            _ => {
-                let known = balm_catalogue::ACTIONS.join(", ");
-                return Err(format!("{action:?} is no action of the catalogue, which has {known}"));
-            }
-        };
-        change.validate()?;
-        Ok(change)
+    /// Read an action's parameters; `None` if it is no action of ECS.
+    pub(super) fn read(action: &str, parameters: &Json) -> Option<Result<Self, InvalidJson>> {
+        Some(match action {
+            ecs::ScaleService::NAME => parameters.read().map(Self::ScaleService),
+            ecs::RedeployService::NAME => parameters.read().map(Self::RedeployService),
+            ecs::StopTask::NAME => parameters.read().map(Self::StopTask),
+            _ => return None,
+        })
     }
 
-    fn validate(&self) -> Result<(), String> {
+    pub(super) fn validate(&self) -> Result<(), String> {
         match self {
             // The quota "Tasks per service" of Amazon ECS is 5,000.
             Self::ScaleService(ecs::ScaleService { desired }) if *desired > 5_000 => {
@@ -77,9 +43,7 @@ impl Change {
         }
     }
 
-    /// The action's name in the catalogue.
-    #[must_use]
-    pub const fn action(&self) -> &'static str {
+    pub(super) const fn action(&self) -> &'static str {
         match self {
             Self::ScaleService(_) => ecs::ScaleService::NAME,
             Self::RedeployService(_) => ecs::RedeployService::NAME,
@@ -87,9 +51,7 @@ impl Change {
         }
     }
 
-    /// Its parameters, normalised.
-    #[must_use]
-    pub fn parameters(&self) -> Json {
+    pub(super) fn parameters(&self) -> Json {
         match self {
             Self::ScaleService(parameters) => Json::of(parameters),
             Self::RedeployService(parameters) => Json::of(parameters),
@@ -97,43 +59,26 @@ impl Change {
         }
     }
 
-    /// Whether the look must include the target's tasks.
-    #[must_use]
-    pub const fn needs_tasks(&self) -> bool {
-        matches!(self, Self::StopTask(_))
-    }
-
-    /// Whether it adds or takes away capacity, given what is there.
-    #[must_use]
-    pub fn direction(&self, reading: &Reading) -> Direction {
+    pub(super) const fn sets_desired(&self) -> Option<u32> {
         match self {
-            Self::ScaleService(to) => match to.desired.cmp(&reading.service().desired) {
-                std::cmp::Ordering::Greater => Direction::Out,
-                std::cmp::Ordering::Less => Direction::In,
-                std::cmp::Ordering::Equal => Direction::Neither,
-            },
-            Self::RedeployService(_) | Self::StopTask(_) => Direction::Neither,
+            Self::ScaleService(to) => Some(to.desired),
+            Self::RedeployService(_) | Self::StopTask(_) => None,
         }
     }
 
-    /// The attributes that it changes, as they are: what a plugin's history shows as `before`.
-    #[must_use]
-    pub fn before(&self, reading: &Reading) -> Json {
-        let service = reading.service();
+    pub(super) fn before(&self, service: &ecs::Service, tasks: &[ecs::Task]) -> Json {
         let attributes: BTreeMap<&str, Value> = match self {
             Self::ScaleService(_) => [("desired", service.desired.into())].into(),
             Self::RedeployService(_) => [("deployments", service.deployments.len().into())].into(),
             Self::StopTask(stop) => {
-                let status = reading.task(&stop.task).map_or(Value::Null, |task| task.last_status.clone().into());
+                let status = find(tasks, &stop.task).map_or(Value::Null, |task| task.last_status.clone().into());
                 [("task", stop.task.clone().into()), ("last-status", status)].into()
             }
         };
         Json::of(&attributes)
     }
 
-    /// The attributes that it changes, as it wants them.
-    #[must_use]
-    pub fn after(&self) -> Json {
+    pub(super) fn after(&self) -> Json {
         let attributes: BTreeMap<&str, Value> = match self {
             Self::ScaleService(to) => [("desired", to.desired.into())].into(),
             Self::RedeployService(_) => [("deployments", 1.into())].into(),
@@ -142,26 +87,27 @@ impl Change {
         Json::of(&attributes)
     }
 
-    /// How long the world may take to become as promised, unless the intent says otherwise.
-    #[must_use]
-    pub const fn verify_within(&self) -> Duration {
+    pub(super) const fn verify_within(&self) -> Duration {
         match self {
             Self::ScaleService(_) | Self::StopTask(_) => Duration::from_secs(10 * 60),
             Self::RedeployService(_) => Duration::from_secs(30 * 60),
         }
     }
 
-    /// Whether the world is as promised; otherwise what is still missing. `before` is the look of the admission.
-    pub fn verify(&self, before: &Reading, now: &Reading) -> Result<(), String> {
-        let service = now.service();
+    pub(super) fn verify(
+        &self,
+        before: &ecs::Service,
+        service: &ecs::Service,
+        tasks: &[ecs::Task],
+    ) -> Result<(), String> {
         match self {
             Self::ScaleService(to) if service.desired != to.desired => {
                 return Err(format!("desired is {}, not {}", service.desired, to.desired));
             }
-            Self::RedeployService(_) if new_deployment(before, now).is_none() => {
+            Self::RedeployService(_) if new_deployment(before, service).is_none() => {
                 return Err("no deployment has begun since".into());
             }
-            Self::StopTask(stop) => match now.task(&stop.task) {
+            Self::StopTask(stop) => match find(tasks, &stop.task) {
                 Some(task) if task.last_status != "STOPPED" => {
                     return Err(format!("task {} is {}", stop.task, task.last_status));
                 }
@@ -172,20 +118,18 @@ impl Change {
         steady(service)
     }
 
-    /// What a look says about a call of this that had no answer. `before` is the look of the admission.
-    #[must_use]
-    pub fn trace(&self, before: &Reading, now: &Reading) -> Trace {
+    pub(super) fn trace(&self, before: &ecs::Service, service: &ecs::Service, tasks: &[ecs::Task]) -> Trace {
         match self {
-            Self::ScaleService(to) if now.service().desired == to.desired => {
+            Self::ScaleService(to) if service.desired == to.desired => {
                 Trace::Seen(format!("desired is {}", to.desired))
             }
-            Self::ScaleService(_) => Trace::NotSeenRepeatable(format!("desired is {}", now.service().desired)),
+            Self::ScaleService(_) => Trace::NotSeenRepeatable(format!("desired is {}", service.desired)),
             // By id, not by time: AWS's clock is not ours.
-            Self::RedeployService(_) => match new_deployment(before, now) {
+            Self::RedeployService(_) => match new_deployment(before, service) {
                 Some(deployment) => Trace::Seen(format!("deployment {} has begun", deployment.id)),
                 None => Trace::NotSeenOnce("no deployment has begun; each call would begin another".into()),
             },
-            Self::StopTask(stop) => match now.task(&stop.task) {
+            Self::StopTask(stop) => match find(tasks, &stop.task) {
                 Some(task) if task.desired_status != "STOPPED" => {
                     Trace::NotSeenRepeatable(format!("task {} is {}", stop.task, task.last_status))
                 }
@@ -195,23 +139,22 @@ impl Change {
         }
     }
 
-    /// What undoes it, if something does, with what must be true for that. `before` is the look of the admission.
-    #[must_use]
-    pub fn inverse(&self, before: &Reading) -> Option<(Self, Json)> {
+    pub(super) fn inverse(&self, before: &ecs::Service) -> Option<Self> {
         match self {
-            Self::ScaleService(_) => {
-                let back = ecs::ScaleService { desired: before.service().desired };
-                Some((Self::ScaleService(back), self.after()))
-            }
+            Self::ScaleService(_) => Some(Self::ScaleService(ecs::ScaleService { desired: before.desired })),
             Self::RedeployService(_) | Self::StopTask(_) => None,
         }
     }
 }
 
+fn find<'a>(tasks: &'a [ecs::Task], id: &str) -> Option<&'a ecs::Task> {
+    tasks.iter().find(|task| task.id == id)
+}
+
 /// The deployment that `now` has and `before` did not have.
-fn new_deployment<'a>(before: &Reading, now: &'a Reading) -> Option<&'a ecs::Deployment> {
-    let known = |id: &str| before.service().deployments.iter().any(|deployment| deployment.id == id);
-    now.service().deployments.iter().find(|deployment| !known(&deployment.id))
+fn new_deployment<'a>(before: &ecs::Service, now: &'a ecs::Service) -> Option<&'a ecs::Deployment> {
+    let known = |id: &str| before.deployments.iter().any(|deployment| deployment.id == id);
+    now.deployments.iter().find(|deployment| !known(&deployment.id))
 }
 
 /// Whether a service runs what it shall: the conditions of the API's own waiter `ServicesStable`, and none pending.
@@ -235,16 +178,16 @@ fn is_task_id(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
+    use crate::{action::Change as AnyChange, fixture, look::Reading};
 
     const TASK: &str = "0123456789abcdef0123456789abcdef";
 
-    fn read(action: &str, parameters: &str) -> Result<Change, String> {
-        Change::read(action, &Json::parse(parameters).expect("JSON"))
+    fn read(action: &str, parameters: &str) -> Result<AnyChange, String> {
+        AnyChange::read(action, &Json::parse(parameters).expect("JSON"))
     }
 
     fn service(change: impl FnOnce(&mut ecs::Service)) -> Reading {
-        let mut service = fixture::reading(4).service().clone();
+        let mut service = fixture::service(4);
         change(&mut service);
         Reading::EcsService { service, tasks: vec![] }
     }
@@ -252,7 +195,7 @@ mod tests {
     fn with_task(change: impl FnOnce(&mut ecs::Task)) -> Reading {
         let mut task = fixture::task(TASK);
         change(&mut task);
-        Reading::EcsService { service: fixture::reading(4).service().clone(), tasks: vec![task] }
+        Reading::EcsService { service: fixture::service(4), tasks: vec![task] }
     }
 
     #[test]
@@ -268,8 +211,6 @@ mod tests {
             ("ecs:scale-service", "6"),
             ("ecs:stop-task", r#"{"task":"*"}"#),
             ("ecs:stop-task", r#"{"task":"arn:aws:ecs:eu-central-1:1:task/a/b"}"#),
-            ("ecs:delete-service", "{}"),
-            ("ECS:SCALE-SERVICE", r#"{"desired":5}"#),
         ];
         for (action, parameters) in wrong {
             assert!(read(action, parameters).is_err(), "{action} {parameters}");
@@ -332,11 +273,5 @@ mod tests {
         assert_eq!(expects.as_str(), r#"{"desired":6}"#);
         let redeploy = read("ecs:redeploy-service", "{}").expect("parameters");
         assert_eq!(redeploy.inverse(&fixture::reading(4)), None);
-    }
-
-    #[test]
-    fn the_direction_compares_with_what_is_there() {
-        let to = |desired: u32| Change::ScaleService(ecs::ScaleService { desired }).direction(&fixture::reading(4));
-        assert_eq!([to(3), to(4), to(5)], [Direction::In, Direction::Neither, Direction::Out]);
     }
 }

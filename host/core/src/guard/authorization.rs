@@ -1,10 +1,12 @@
 //! A rule permits the intent, and none forbids it.
 
+use std::collections::BTreeMap;
+
 use super::{
     Finding, ProposedIntent,
     rules::{Question, Resource},
 };
-use crate::{action::Change, target};
+use crate::target::{self, Target};
 
 /// The most people that a rule may ask for: what asks for more is never permitted.
 const APPROVALS_MOST: u32 = 3;
@@ -27,29 +29,15 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
 
 fn question<'a>(proposed: &'a ProposedIntent<'_>, approvals: u32) -> Option<Question<'a>> {
     let (change, target) = proposed.admissible()?;
-    let service = proposed.reading.ok()?.service();
-    let to = match change {
-        Change::ScaleService(to) => to.desired,
-        Change::RedeployService(_) | Change::StopTask(_) => service.desired,
-    };
+    let reading = proposed.reading.ok()?;
+    let counts = reading.counts();
     let (hour, weekday) = proposed.now.hour_and_weekday();
-    let target::Resource::EcsService { cluster, name } = &target.resource;
-    let (account, region) = (target.account.as_str(), target.region.as_str());
-    let resource = Resource {
-        arn: target.to_string(),
-        cluster_arn: format!("arn:{}:ecs:{region}:{account}:cluster/{cluster}", target.partition()),
-        account,
-        region,
-        cluster,
-        name,
-        tags: &service.tags,
-    };
     let numbers = [
-        ("from", service.desired),
-        ("to", to),
-        ("desired", service.desired),
-        ("running", service.running),
-        ("pending", service.pending),
+        ("from", counts.desired),
+        ("to", change.sets_desired().unwrap_or(counts.desired)),
+        ("desired", counts.desired),
+        ("running", counts.running),
+        ("pending", counts.pending),
         ("hour", hour),
         ("weekday", weekday),
         ("attempts", proposed.intent.attempts),
@@ -59,12 +47,28 @@ fn question<'a>(proposed: &'a ProposedIntent<'_>, approvals: u32) -> Option<Ques
         plugin: proposed.policy.map(|policy| policy.plugin.to_string()).unwrap_or_default(),
         digest: proposed.plugin.map(|plugin| plugin.digest.to_string()).unwrap_or_default(),
         action: change.action(),
-        resource,
+        resource: Resource { tags: reading.tags(), ..resource(target) },
         numbers,
         severity: proposed.state.episodes.get(&proposed.intent.episode).map_or("", |episode| &episode.severity),
         undo: proposed.intent.undo_of.is_some(),
         approvals,
     })
+}
+
+/// The target as rules know it, without its tags.
+fn resource(target: &Target) -> Resource<'_> {
+    static NO_TAGS: BTreeMap<String, String> = BTreeMap::new();
+    let (account, region) = (target.account.as_str(), target.region.as_str());
+    let place = [("account", account), ("region", region)];
+    let (kind, cluster, attributes) = match &target.resource {
+        target::Resource::EcsService { cluster, name } => {
+            let arn = format!("arn:{}:ecs:{region}:{account}:cluster/{cluster}", target.partition());
+            ("Service", Some(arn), vec![("cluster", &**cluster), ("name", &**name)])
+        }
+        target::Resource::AsgGroup { name } => ("Group", None, vec![("name", &**name)]),
+    };
+    let attributes = place.into_iter().chain(attributes).collect();
+    Resource { kind, arn: target.to_string(), account, cluster, attributes, tags: &NO_TAGS }
 }
 
 #[cfg(test)]
@@ -101,6 +105,35 @@ mod tests {
         ];
         for rule in rules {
             assert_eq!(with(rule), Verdict::Admitted, "{rule}");
+        }
+    }
+
+    #[test]
+    fn rules_see_a_group_with_its_tags_and_counts() {
+        let with = |rules: &str| {
+            let mut bench = Bench::for_fleet();
+            bench.configure(|configuration, _| {
+                configuration.guardrails.rules = [("fleet.cedar".to_owned(), rules.to_owned())].into();
+            });
+            bench.judge().verdict
+        };
+        let permits = [
+            r#"permit(principal, action, resource in Account::"123456789012");"#,
+            r#"permit(principal, action in Action::"scale", resource is Group) when { resource.name == "fleet" };"#,
+            r#"permit(principal, action == Action::"asg:set-desired-capacity", resource == Group::"arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/fleet");"#,
+            r#"permit(principal, action == Action::"asg:set-desired-capacity", resource) when { context.from == 4 && context.to == 6 && context.running == 4 };"#,
+            r#"permit(principal, action, resource) when { resource.hasTag("team") && resource.getTag("team") == "web" };"#,
+        ];
+        for rule in permits {
+            assert_eq!(with(rule), Verdict::Admitted, "{rule}");
+        }
+        let denies = [
+            r#"permit(principal, action, resource is Service);"#,
+            r#"permit(principal, action in Action::"disruptive", resource);"#,
+            r#"permit(principal, action == Action::"ecs:scale-service", resource);"#,
+        ];
+        for rule in denies {
+            assert_eq!(with(rule), Verdict::Refused(CheckName::Authorization), "{rule}");
         }
     }
 

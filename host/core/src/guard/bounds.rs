@@ -1,11 +1,20 @@
 //! The intent does not go too far. What no bound covers is refused: an empty list means nothing.
 
+use balm_catalogue::{asg, ecs};
+
 use super::{Finding, ProposedIntent};
-use crate::{action::Change, configuration::Bound, look::Reading};
+use crate::{
+    action::{self, Change},
+    configuration::Bound,
+    look::Reading,
+};
 
 pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     let Some((change, target)) = proposed.admissible() else { return Finding::Fails("it has no target".into()) };
     let Ok(reading) = proposed.reading else { return Finding::Fails("there is no look to measure by".into()) };
+    if let Err(why) = within_its_own(change, reading) {
+        return Finding::Fails(why);
+    }
     let (action, policy) = (&proposed.intent.proposal.action, &proposed.intent.policy);
     let mut covered = false;
     for bound in &proposed.state.configuration.guardrails.bounds {
@@ -24,14 +33,23 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
 }
 
 fn hold(bound: &Bound, change: &Change, reading: &Reading) -> Result<(), String> {
-    match change {
-        Change::ScaleService(to) => count_holds(bound, reading.service().desired, to.desired),
-        Change::RedeployService(_) => health_holds(bound, reading, 0),
-        Change::StopTask(stop) => {
-            let healthy = reading.task(&stop.task).is_some_and(is_healthy);
-            health_holds(bound, reading, u32::from(healthy))
-        }
+    match change.sets_desired() {
+        Some(to) => count_holds(bound, reading.counts().desired, to),
+        None => health_holds(bound, Health::during(change, reading)),
     }
+}
+
+/// A group's own bounds, which AWS would hold it to.
+fn within_its_own(change: &Change, reading: &Reading) -> Result<(), String> {
+    let (Some(to), Some(group)) = (change.sets_desired(), reading.group()) else { return Ok(()) };
+    let asg::Group { min, max, .. } = group;
+    if to < *min {
+        return Err(format!("{to} is below the group's own minimum of {min}"));
+    }
+    if to > *max {
+        return Err(format!("{to} is above the group's own maximum of {max}"));
+    }
+    Ok(())
 }
 
 /// Nothing is scaled to none unless a bound's minimum says 0.
@@ -55,24 +73,68 @@ fn count_holds(bound: &Bound, from: u32, to: u32) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether enough is healthy once `fewer` of the healthy tasks are gone.
-fn health_holds(bound: &Bound, reading: &Reading, fewer: u32) -> Result<(), String> {
+/// Whether enough is healthy while a change takes effect.
+fn health_holds(bound: &Bound, health: Health) -> Result<(), String> {
     let Some(percent) = bound.healthy_percent else { return Ok(()) };
-    let Reading::EcsService { service, tasks } = reading;
-    let unhealthy = tasks.iter().filter(|task| task.last_status == "RUNNING" && !is_healthy(task)).count();
-    let unhealthy = u32::try_from(unhealthy).unwrap_or(u32::MAX);
-    let left = service.running.saturating_sub(unhealthy).saturating_sub(fewer);
-    if u64::from(left) * 100 < u64::from(percent) * u64::from(service.desired) {
-        return Err(format!(
-            "{left} healthy tasks would be left of {} desired, less than {percent} %",
-            service.desired
-        ));
+    let Health { healthy, fewer, desired, what } = health;
+    let left = healthy.saturating_sub(fewer);
+    if u64::from(left) * 100 < u64::from(percent) * u64::from(desired) {
+        return Err(format!("{left} healthy {what} would be left of {desired} desired, less than {percent} %"));
     }
     Ok(())
 }
 
+/// How much serves and is not unhealthy, and how much of that a change takes away for a while.
+#[derive(Clone, Copy)]
+struct Health {
+    healthy: u32,
+    fewer: u32,
+    desired: u32,
+    what: &'static str,
+}
+
+impl Health {
+    fn during(change: &Change, reading: &Reading) -> Self {
+        match reading {
+            Reading::EcsService { service, tasks } => Self::of_service(change, service, tasks),
+            Reading::AsgGroup { group } => Self::of_group(change, group),
+        }
+    }
+
+    fn of_service(change: &Change, service: &ecs::Service, tasks: &[ecs::Task]) -> Self {
+        let unhealthy = tasks.iter().filter(|task| task.last_status == "RUNNING" && !is_healthy(task)).count();
+        let unhealthy = u32::try_from(unhealthy).unwrap_or(u32::MAX);
+        let is_stopped = |task: &&ecs::Task| match change {
+            Change::Ecs(action::ecs::Change::StopTask(stop)) => task.id == stop.task,
+            Change::Ecs(_) | Change::Asg(_) => false,
+        };
+        let fewer = tasks.iter().find(is_stopped).is_some_and(is_healthy);
+        Self {
+            healthy: service.running.saturating_sub(unhealthy),
+            fewer: u32::from(fewer),
+            desired: service.desired,
+            what: "tasks",
+        }
+    }
+
+    fn of_group(change: &Change, group: &asg::Group) -> Self {
+        let serves = |id: &str| group.in_service().any(|instance| instance.id == id && instance.is_healthy());
+        let fewer = match change {
+            Change::Asg(action::asg::Change::TerminateInstance(gone)) => u32::from(serves(&gone.instance)),
+            Change::Asg(action::asg::Change::StartInstanceRefresh(refresh)) => {
+                let kept = refresh.min_healthy_percent.unwrap_or(action::asg::MIN_HEALTHY_PERCENT);
+                let share = u64::from(group.desired) * u64::from(100_u32.saturating_sub(kept)) / 100;
+                // AWS takes one at a time at least, whatever the share.
+                u32::try_from(share).unwrap_or(u32::MAX).max(1)
+            }
+            Change::Asg(action::asg::Change::SetDesiredCapacity(_)) | Change::Ecs(_) => 0,
+        };
+        Self { healthy: group.healthy(), fewer, desired: group.desired, what: "instances" }
+    }
+}
+
 /// A task without a health check is as healthy as can be known.
-fn is_healthy(task: &balm_catalogue::ecs::Task) -> bool {
+fn is_healthy(task: &ecs::Task) -> bool {
     task.last_status == "RUNNING" && task.health != "UNHEALTHY"
 }
 
@@ -82,6 +144,7 @@ mod tests {
     use crate::{
         configuration::Filter,
         fixture::{self, Bench},
+        json::Json,
         record::{CheckName, Verdict},
     };
 
@@ -134,16 +197,92 @@ mod tests {
         assert!(count_holds(&Bound { minimum: Some(0), ..Bound::default() }, 1, 0).is_ok());
     }
 
+    /// Whether the guard's bound on health lets an action happen.
+    fn holds(percent: u32, action: &str, parameters: &str, reading: &Reading) -> bool {
+        let bound = Bound { healthy_percent: Some(percent), ..Bound::default() };
+        let change = Change::read(action, &Json::parse(parameters).expect("JSON")).expect("an action");
+        hold(&bound, &change, reading).is_ok()
+    }
+
     #[test]
     fn a_healthy_task_is_spared_where_too_few_would_be_left() {
-        let task = |id: &str, health: &str| balm_catalogue::ecs::Task { health: health.into(), ..fixture::task(id) };
-        let service = fixture::reading(4).service().clone();
-        let tasks = vec![task("a", "HEALTHY"), task("b", "HEALTHY"), task("c", "UNKNOWN"), task("d", "UNHEALTHY")];
-        let reading = Reading::EcsService { service, tasks };
-        let bound = |percent| Bound { healthy_percent: Some(percent), ..Bound::default() };
-        assert!(health_holds(&bound(75), &reading, 0).is_ok(), "three of four are healthy");
-        assert!(health_holds(&bound(76), &reading, 0).is_err());
-        assert!(health_holds(&bound(50), &reading, 1).is_ok(), "two of four would be left");
-        assert!(health_holds(&bound(51), &reading, 1).is_err());
+        let ids = ["a", "b", "c", "d"].map(|digit| digit.repeat(32));
+        let healths = ["HEALTHY", "HEALTHY", "UNKNOWN", "UNHEALTHY"];
+        let task = |(id, health): (&String, &str)| ecs::Task { health: health.into(), ..fixture::task(id) };
+        let tasks = ids.iter().zip(healths).map(task).collect();
+        let reading = Reading::EcsService { service: fixture::service(4), tasks };
+        let stop = |percent, id: &str| holds(percent, "ecs:stop-task", &format!(r#"{{"task":"{id}"}}"#), &reading);
+        assert!(stop(75, &ids[3]), "three of four are healthy");
+        assert!(!stop(76, &ids[3]));
+        assert!(stop(50, &ids[0]), "two of four would be left");
+        assert!(!stop(51, &ids[0]));
+        assert!(
+            holds(75, "ecs:redeploy-service", "{}", &reading) && !holds(76, "ecs:redeploy-service", "{}", &reading)
+        );
+    }
+
+    #[test]
+    fn a_healthy_instance_is_spared_where_too_few_would_be_left() {
+        let mut group = fixture::group(4);
+        group.instances[0].health_status = "Unhealthy".into();
+        let reading = Reading::AsgGroup { group };
+        let terminate = |percent, number: u32, reading: &Reading| {
+            let parameters = format!(r#"{{"instance":"{}"}}"#, fixture::instance(number).id);
+            holds(percent, "asg:terminate-instance", &parameters, reading)
+        };
+        assert!(terminate(75, 0, &reading), "three of four are healthy and stay");
+        assert!(!terminate(76, 0, &reading));
+        assert!(terminate(50, 1, &reading), "two of four would be left");
+        assert!(!terminate(51, 1, &reading));
+        let mut group = fixture::group(4);
+        group.instances[0].health_status = "Unhealthy".into();
+        group.instances[1].lifecycle_state = "Pending".into();
+        let reading = Reading::AsgGroup { group };
+        assert!(terminate(50, 0, &reading), "what is not in service yet does not count as healthy");
+        assert!(!terminate(51, 0, &reading));
+    }
+
+    #[test]
+    fn a_refresh_that_would_take_away_too_many_is_refused() {
+        let refresh = |percent, kept: &str, instances| {
+            holds(percent, "asg:start-instance-refresh", kept, &fixture::group_reading(instances))
+        };
+        assert!(refresh(75, r#"{"min-healthy-percent":75}"#, 4), "one of four is taken away");
+        assert!(!refresh(76, r#"{"min-healthy-percent":75}"#, 4));
+        assert!(refresh(50, r#"{"min-healthy-percent":50}"#, 4) && !refresh(51, r#"{"min-healthy-percent":50}"#, 4));
+        assert!(refresh(90, "{}", 10) && !refresh(91, "{}", 10), "90 % are kept where it does not say");
+        assert!(!refresh(100, r#"{"min-healthy-percent":100}"#, 4), "AWS takes one at least");
+        assert!(refresh(0, r#"{"min-healthy-percent":0}"#, 1) && !refresh(1, r#"{"min-healthy-percent":100}"#, 1));
+    }
+
+    #[test]
+    fn a_group_stays_within_its_own_minimum_and_maximum_whatever_the_operator_allows() {
+        let set = |desired: u32| {
+            let mut bench = Bench::for_fleet();
+            bench.configure(|configuration, _| {
+                configuration.guardrails.bounds = vec![Bound { minimum: Some(0), ..Bound::default() }];
+            });
+            let parameters = format!(r#"{{"desired":{desired}}}"#);
+            bench.propose(|proposal| {
+                fixture::on_fleet(proposal, "asg:set-desired-capacity", &parameters, r#"{"desired":4}"#);
+            });
+            bench.judge().verdict
+        };
+        let refused = Verdict::Refused(CheckName::Bounds);
+        assert_eq!(
+            [set(0), set(1), set(12), set(13)],
+            [refused.clone(), Verdict::Admitted, Verdict::Admitted, refused]
+        );
+    }
+
+    #[test]
+    fn a_bounds_minimum_maximum_and_step_hold_for_instances_as_for_tasks() {
+        let bound = Bound { minimum: Some(2), maximum: Some(8), step: Some(4), ..Bound::default() };
+        let set = |from, to: u32| {
+            let parameters = Json::parse(&format!(r#"{{"desired":{to}}}"#)).expect("JSON");
+            let change = Change::read("asg:set-desired-capacity", &parameters).expect("an action");
+            hold(&bound, &change, &fixture::group_reading(from)).is_ok()
+        };
+        assert!(set(4, 2) && !set(4, 1) && set(5, 8) && !set(5, 9) && set(4, 8) && !set(3, 8));
     }
 }

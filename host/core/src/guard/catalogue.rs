@@ -1,15 +1,17 @@
 //! The catalogue knows the action, and its parameters are well formed.
 
 use super::{Finding, ProposedIntent};
-use crate::action::Change;
 
 pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
-    match &proposed.change {
-        Err(error) => Finding::Fails(error.clone()),
-        Ok(Change::ScaleService(_)) if !expects(proposed, "desired") => {
-            Finding::Fails("it does not say what `desired` it expects: an intent is conditional on what it saw".into())
-        }
-        Ok(_) => Finding::passes(),
+    let change = match &proposed.change {
+        Err(error) => return Finding::Fails(error.clone()),
+        Ok(change) => change,
+    };
+    match change.must_expect().filter(|attribute| !expects(proposed, attribute)) {
+        Some(attribute) => Finding::Fails(format!(
+            "it does not say what `{attribute}` it expects: an intent is conditional on what it saw"
+        )),
+        None => Finding::passes(),
     }
 }
 
@@ -21,7 +23,7 @@ fn expects(proposed: &ProposedIntent<'_>, attribute: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::{
-        fixture::Bench,
+        fixture::{self, Bench},
         json::Json,
         record::{CheckName, Verdict},
     };
@@ -43,6 +45,11 @@ mod tests {
         for expects in ["{}", "[]", r#"{"running":4}"#, "4"] {
             let mut bench = Bench::new();
             bench.propose(|proposal| proposal.expects = Json::parse(expects).expect("JSON"));
+            assert_eq!(bench.judge().verdict, Verdict::Refused(CheckName::Catalogue), "{expects}");
+            let mut bench = Bench::new();
+            let capacity =
+                |proposal: &mut _| fixture::on_fleet(proposal, "asg:set-desired-capacity", r#"{"desired":6}"#, expects);
+            bench.propose(capacity);
             assert_eq!(bench.judge().verdict, Verdict::Refused(CheckName::Catalogue), "{expects}");
         }
     }

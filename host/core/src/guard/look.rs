@@ -4,13 +4,7 @@ use super::{Finding, ProposedIntent};
 
 pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     match proposed.reading {
-        Ok(reading) => {
-            let service = reading.service();
-            Finding::Passes(format!(
-                "{} desired, {} running, {} pending",
-                service.desired, service.running, service.pending
-            ))
-        }
+        Ok(reading) => Finding::Passes(reading.to_string()),
         Err(why) => Finding::Fails(why.into()),
     }
 }

@@ -51,12 +51,13 @@ pub(super) struct Question<'a> {
 /// The target of a question.
 #[derive(Clone)]
 pub(super) struct Resource<'a> {
+    /// Its entity type in the schema.
+    pub(super) kind: &'static str,
     pub(super) arn: String,
-    pub(super) cluster_arn: String,
     pub(super) account: &'a str,
-    pub(super) region: &'a str,
-    pub(super) cluster: &'a str,
-    pub(super) name: &'a str,
+    /// The ARN of the cluster that it is in, if it is in one.
+    pub(super) cluster: Option<String>,
+    pub(super) attributes: Vec<(&'static str, &'a str)>,
     pub(super) tags: &'a BTreeMap<String, String>,
 }
 
@@ -164,21 +165,22 @@ impl std::fmt::Display for Mistake {
 
 impl Rules {
     fn build(&self, question: &Question<'_>) -> Result<(Request, Entities), Box<dyn std::error::Error>> {
-        let Resource { arn, cluster_arn, account, region, cluster, name, tags } = &question.resource;
-        let (policy, service) = (uid("Policy", question.policy), uid("Service", arn));
-        let (cluster_uid, account_uid) = (uid("Cluster", cluster_arn), uid("Account", account));
+        let Resource { kind, arn, account, cluster, attributes: own, tags } = &question.resource;
+        let (policy, target, account) = (uid("Policy", question.policy), uid(kind, arn), uid("Account", account));
+        let cluster = cluster.as_ref().map(|arn| uid("Cluster", arn));
+        let parent = cluster.clone().unwrap_or_else(|| account.clone());
         let principal = attributes(&[("plugin", &question.plugin), ("digest", &question.digest)]);
-        let resource = attributes(&[("account", account), ("region", region), ("cluster", cluster), ("name", name)]);
         let tags = tags.iter().map(|(name, value)| (name.clone(), string(value)));
         let entities = [
             Entity::new(policy.clone(), principal, HashSet::new())?,
-            Entity::new_no_attrs(account_uid.clone(), HashSet::new()),
-            Entity::new_no_attrs(cluster_uid.clone(), [account_uid].into()),
-            Entity::new_with_tags(service.clone(), resource, [cluster_uid], tags)?,
+            Entity::new_no_attrs(account.clone(), HashSet::new()),
+            Entity::new_with_tags(target.clone(), attributes(own), [parent], tags)?,
         ];
+        let cluster = cluster.map(|cluster| Entity::new_no_attrs(cluster, [account].into()));
+        let entities = entities.into_iter().chain(cluster);
         // Without the schema: that questions conform to it is proved by a test, and checking each costs as much again.
         let entities = self.actions.clone().add_entities(entities, None)?;
-        let request = Request::new(policy, uid("Action", question.action), service, question.context()?, None)?;
+        let request = Request::new(policy, uid("Action", question.action), target, question.context()?, None)?;
         Ok((request, entities))
     }
 }
@@ -219,13 +221,13 @@ mod tests {
 
     fn question<'a>(tags: &'a BTreeMap<String, String>) -> Question<'a> {
         let numbers = ["from", "to", "desired", "running", "pending", "hour", "weekday", "attempts"];
+        let account = "123456789012";
         let resource = Resource {
+            kind: "Service",
             arn: "arn:aws:ecs:eu-central-1:123456789012:service/prod/web".into(),
-            cluster_arn: "arn:aws:ecs:eu-central-1:123456789012:cluster/prod".into(),
-            account: "123456789012",
-            region: "eu-central-1",
-            cluster: "prod",
-            name: "web",
+            account,
+            cluster: Some("arn:aws:ecs:eu-central-1:123456789012:cluster/prod".into()),
+            attributes: vec![("account", account), ("region", "eu-central-1"), ("cluster", "prod"), ("name", "web")],
             tags,
         };
         Question {
@@ -241,6 +243,18 @@ mod tests {
         }
     }
 
+    fn group<'a>(tags: &'a BTreeMap<String, String>) -> Resource<'a> {
+        let account = "123456789012";
+        Resource {
+            kind: "Group",
+            arn: "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/fleet".into(),
+            account,
+            cluster: None,
+            attributes: vec![("account", account), ("region", "eu-central-1"), ("name", "fleet")],
+            tags,
+        }
+    }
+
     fn ask(text: &str) -> Result<String, String> {
         let tags = [("team".to_owned(), "web".to_owned())].into();
         compile(text).expect("rules").ask(&question(&tags))
@@ -251,14 +265,13 @@ mod tests {
         let rules = compile("permit(principal, action, resource);").expect("rules");
         let tags = [("team".to_owned(), "web".to_owned())].into();
         for action in balm_catalogue::ACTIONS {
-            let question = Question { action, ..question(&tags) };
+            let resource = if action.starts_with("asg:") { group(&tags) } else { question(&tags).resource };
+            let question = Question { action, resource, ..question(&tags) };
             let (request, entities) = rules.build(&question).expect("a question");
-            let (policy, service) = (uid("Policy", question.policy), uid("Service", &question.resource.arn));
+            let (policy, target) =
+                (uid("Policy", question.policy), uid(question.resource.kind, &question.resource.arn));
             let context = question.context().expect("a context");
-            assert!(
-                Request::new(policy, uid("Action", action), service, context, Some(&schema())).is_ok(),
-                "{request}"
-            );
+            assert!(Request::new(policy, uid("Action", action), target, context, Some(&schema())).is_ok(), "{request}");
             let ours = entities.iter().filter(|entity| entity.uid().type_name().to_string() != "Action").cloned();
             let checked = Entities::from_entities(ours, Some(&schema()));
             assert!(checked.is_ok(), "{:?}", checked.err());

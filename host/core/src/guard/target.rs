@@ -11,6 +11,11 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     if !proposed.concern.is_some_and(|concern| concern.targets.contains(target)) {
         return Finding::Fails(format!("{target} is none of the policy's targets in this episode"));
     }
+    if let Ok(change) = &proposed.change
+        && !change.is_of(&target.resource)
+    {
+        return Finding::Fails(format!("{target} is not of the kind that {} changes", change.action()));
+    }
     let (account, region) = (target.account, &target.region);
     let regions = proposed.state.configuration.accounts.get(&account);
     if !regions.is_some_and(|regions| regions.contains(region)) {
@@ -28,7 +33,7 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
 #[cfg(test)]
 mod tests {
     use crate::{
-        fixture::Bench,
+        fixture::{self, Bench},
         record::{CheckName, Verdict},
     };
 
@@ -49,6 +54,16 @@ mod tests {
             bench.propose(|proposal| proposal.target = target.into());
             assert_eq!(bench.judge().verdict, REFUSED, "{target}");
         }
+    }
+
+    #[test]
+    fn an_action_reaches_only_targets_of_its_own_kind() {
+        let mut bench = Bench::new();
+        bench.propose(|proposal| proposal.target = fixture::fleet().to_string());
+        assert_eq!(bench.judge().verdict, REFUSED);
+        let mut bench = Bench::new();
+        bench.propose(|proposal| proposal.action = "asg:set-desired-capacity".into());
+        assert_eq!(bench.judge().verdict, REFUSED);
     }
 
     #[test]
