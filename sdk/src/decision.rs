@@ -2,6 +2,7 @@
 
 use balm_catalogue::{
     Action,
+    asg::{SetDesiredCapacity, StartInstanceRefresh, TerminateInstance},
     ecs::{RedeployService, ScaleService, StopTask},
 };
 use serde_json::{Map, Value};
@@ -21,6 +22,16 @@ impl Stop {
     /// A failure in words.
     pub fn failed(why: impl Into<String>) -> Self {
         Self::Failed(why.into())
+    }
+
+    /// Both answers, or everything that is needed for both, in one round.
+    pub fn both<A, B>(one: Result<A, Self>, other: Result<B, Self>) -> Result<(A, B), Self> {
+        match (one, other) {
+            (Ok(one), Ok(other)) => Ok((one, other)),
+            (Err(Self::Failed(why)), _) | (_, Err(Self::Failed(why))) => Err(Self::Failed(why)),
+            (Err(Self::Needs(one)), Err(Self::Needs(other))) => Err(Self::Needs([one, other].concat())),
+            (Err(stop), Ok(_)) | (Ok(_), Err(stop)) => Err(stop),
+        }
     }
 }
 
@@ -109,6 +120,24 @@ impl Intent {
         Self::new(target, &StopTask { task: task.into() })
     }
 
+    /// Have so many instances in the group. Say what number is expected: `.expecting("desired", 4)`; Balm refuses it otherwise.
+    #[must_use]
+    pub fn set_desired_capacity(target: &Target, desired: u32) -> Self {
+        Self::new(target, &SetDesiredCapacity { desired })
+    }
+
+    /// Terminate one instance, which the group replaces.
+    #[must_use]
+    pub fn terminate_instance(target: &Target, instance: impl Into<String>) -> Self {
+        Self::new(target, &TerminateInstance { instance: instance.into() })
+    }
+
+    /// Replace all instances by new ones, some at a time: as many as leave this share of them healthy, in per cent.
+    #[must_use]
+    pub fn start_instance_refresh(target: &Target, min_healthy_percent: u32) -> Self {
+        Self::new(target, &StartInstanceRefresh { min_healthy_percent: Some(min_healthy_percent) })
+    }
+
     /// An attribute of the target that must still have this value when Balm acts.
     #[must_use]
     pub fn expecting(mut self, attribute: impl Into<String>, value: impl Into<Value>) -> Self {
@@ -135,5 +164,26 @@ impl Intent {
     pub const fn undo_if_unverified(mut self) -> Self {
         self.undo = true;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needs(kinds: &[&str]) -> Stop {
+        let query = |kind: &&str| Query { kind: (*kind).into(), target: Target::new("arn"), parameters: "{}".into() };
+        Stop::Needs(kinds.iter().map(query).collect())
+    }
+
+    #[test]
+    fn both_asks_for_everything_that_is_missing_in_one_round() {
+        let one = |result: Result<u8, Stop>, other: Result<u8, Stop>| Stop::both(result, other);
+        assert_eq!(one(Ok(1), Ok(2)), Ok((1, 2)));
+        assert_eq!(one(Err(needs(&["a"])), Ok(2)), Err(needs(&["a"])));
+        assert_eq!(one(Ok(1), Err(needs(&["b"]))), Err(needs(&["b"])));
+        assert_eq!(one(Err(needs(&["a"])), Err(needs(&["b", "c"]))), Err(needs(&["a", "b", "c"])));
+        assert_eq!(one(Err(needs(&["a"])), Err(Stop::failed("no"))), Err(Stop::failed("no")));
+        assert_eq!(one(Err(Stop::failed("no")), Ok(2)), Err(Stop::failed("no")));
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use balm_catalogue::{
     Query as Kind,
+    asg::{Group, GroupQuery},
     ecs::{Service, ServiceQuery, Tasks, TasksQuery},
 };
 
@@ -99,7 +100,26 @@ impl Target {
     /// The last part of the ARN: what people call it.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.rsplit(['/', ':']).next().unwrap_or(&self.0)
+        // The name of a group may have slashes itself.
+        let group = self.0.split_once(":autoScalingGroupName/").map(|(_, name)| name);
+        group.unwrap_or_else(|| self.0.rsplit(['/', ':']).next().unwrap_or(&self.0))
+    }
+
+    /// Whether it is an Auto Scaling group.
+    #[must_use]
+    pub fn is_asg_group(&self) -> bool {
+        self.service() == Some("autoscaling")
+    }
+
+    /// Whether it is an ECS service.
+    #[must_use]
+    pub fn is_ecs_service(&self) -> bool {
+        self.service() == Some("ecs")
+    }
+
+    /// The service of AWS in the ARN.
+    fn service(&self) -> Option<&str> {
+        self.0.split(':').nth(2)
     }
 }
 
@@ -195,6 +215,11 @@ impl<S> Input<S> {
         self.ask(target, &TasksQuery {})
     }
 
+    /// A group with its instances as Balm read it.
+    pub fn asg_group(&self, target: &Target) -> Result<Group, Stop> {
+        self.ask(target, &GroupQuery {})
+    }
+
     /// The answer to a query, or the stop that makes Balm read it.
     pub fn ask<Q: Kind>(&self, target: &Target, query: &Q) -> Result<Q::Answer, Stop> {
         let query = Query::new(target, query);
@@ -243,5 +268,23 @@ impl<S> Input<S> {
     #[must_use]
     pub const fn seconds_since(&self, then: u64) -> u64 {
         self.now.saturating_sub(then) / 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_says_what_it_is_and_what_people_call_it() {
+        let service = Target::new("arn:aws:ecs:eu-central-1:123456789012:service/prod/web");
+        assert!(service.is_ecs_service() && !service.is_asg_group());
+        assert_eq!(service.name(), "web");
+        let prefix = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/";
+        let group = Target::new(format!("{prefix}team/fleet"));
+        assert!(group.is_asg_group() && !group.is_ecs_service());
+        assert_eq!(group.name(), "team/fleet");
+        let other = Target::new("fleet");
+        assert!(!other.is_asg_group() && !other.is_ecs_service());
     }
 }

@@ -69,20 +69,21 @@
 //!
 //! # How a policy asks
 //!
-//! [`Input::ecs_service`] and its like return what Balm has read. If it has not read it yet, they return
-//! [`Stop::Needs`]; hand that on with `?`, and Balm reads it and evaluates again. To ask for several at once, so that it
-//! takes one round, use [`Input::ask_all`].
+//! [`Input::ecs_service`], [`Input::asg_group`] and their like return what Balm has read. If it has not read it yet, they
+//! return [`Stop::Needs`]; hand that on with `?`, and Balm reads it and evaluates again. To ask for several at once, so that
+//! it takes one round, use [`Input::ask_all`] and [`Stop::both`].
 //!
 //! # What makes a good policy
 //!
 //! It proposes absolute values with what it expects ("6, provided it is still 4"), explains itself also when it proposes
 //! nothing, looks at [`Input::history`] before it repeats itself, and says with [`Decision::look_again_after`] when it
-//! wants to be asked again: it may not wait.
+//! wants to be asked again: it may not wait. A policy that scales something by steps has most of that in [`stepping`].
 
 mod decision;
 mod input;
 pub mod log;
 mod policy;
+pub mod stepping;
 pub mod testing;
 pub mod wire;
 

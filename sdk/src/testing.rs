@@ -27,6 +27,7 @@ use std::{
 
 use balm_catalogue::{
     Query as Kind,
+    asg::{Group, GroupQuery, Instance},
     ecs::{Deployment, Service, ServiceQuery, Task, Tasks, TasksQuery},
 };
 
@@ -167,6 +168,12 @@ impl Scene {
         self.reading(arn, &TasksQuery {}, &Tasks { tasks })
     }
 
+    /// What the host will answer about a group.
+    #[must_use]
+    pub fn group(self, arn: &str, group: impl Borrow<Group>) -> Self {
+        self.reading(arn, &GroupQuery {}, group.borrow())
+    }
+
     /// Run the policy as the host does, with all rounds.
     ///
     /// # Errors
@@ -285,6 +292,38 @@ pub fn task(id: &str) -> Task {
         created_at: NOW - 3_600_000,
         stopped_reason: String::new(),
     }
+}
+
+/// A steady group of so many instances, [`instance`] by number, which may have up to a hundred.
+#[must_use]
+pub fn group(instances: u32) -> Group {
+    Group {
+        status: String::new(),
+        desired: instances,
+        min: 0,
+        max: 100,
+        instances: (0..instances).map(instance).collect(),
+        refreshes: Vec::new(),
+        suspended: Vec::new(),
+        tags: BTreeMap::new(),
+    }
+}
+
+/// A healthy instance in service; its id ends in the number, in hexadecimal digits.
+#[must_use]
+pub fn instance(number: u32) -> Instance {
+    Instance {
+        id: format!("i-{number:017x}"),
+        lifecycle_state: "InService".into(),
+        health_status: "Healthy".into(),
+        protected: false,
+    }
+}
+
+/// An intent of the past that set the desired number of a group from one to another, this long ago.
+#[must_use]
+pub fn resized(arn: &str, from: u32, to: u32, seconds_ago: u64, state: &str) -> PastIntent {
+    PastIntent { action: "asg:set-desired-capacity".into(), ..scaled(arn, from, to, seconds_ago, state) }
 }
 
 /// An intent of the past that scaled a service from one number to another, this long ago.

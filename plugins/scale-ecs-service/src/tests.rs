@@ -1,6 +1,9 @@
 //! The policy, on both sides of every boundary.
 
-use balm_sdk::testing::{NOW, Scene, scaled, service};
+use balm_sdk::{
+    Trigger,
+    testing::{NOW, Scene, scaled, service},
+};
 
 use super::*;
 
