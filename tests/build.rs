@@ -5,7 +5,7 @@
 use std::{env, path::PathBuf, process::Command};
 
 /// What is shipped.
-const PLUGINS: &[&str] = &["scale-ecs-service"];
+const PLUGINS: &[&str] = &["scale-ecs-service", "scale-asg", "replace-unhealthy-instance"];
 
 /// What only tests run, each a package below `guests`.
 const GUESTS: &[&str] = &["misbehave", "open-socket", "propose-anything", "stamped"];

@@ -2,6 +2,8 @@
 
 mod api;
 mod arrivals;
+mod asg;
+mod asg_moto;
 mod auth;
 mod bad_data;
 mod bad_input;

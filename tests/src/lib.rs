@@ -27,3 +27,9 @@ pub const OPEN_SOCKET: &str = env!("GUEST_OPEN_SOCKET");
 pub const PROPOSE_ANYTHING: &str = env!("GUEST_PROPOSE_ANYTHING");
 /// The component of the guest `stamped`; [`harness::stamped`] makes versions of it.
 pub const STAMPED: &str = env!("GUEST_STAMPED");
+
+/// The component of `scale-asg`, as built from this repository.
+pub const SCALE_ASG: &str = env!("PLUGIN_SCALE_ASG");
+
+/// The component of `replace-unhealthy-instance`, as built from this repository.
+pub const REPLACE_UNHEALTHY_INSTANCE: &str = env!("PLUGIN_REPLACE_UNHEALTHY_INSTANCE");

@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, thread::JoinHandle};
 
 use balm_cloud::{
-    Cloud as Model, Options, Sight,
+    Cloud as Model, GroupSight, Options, Sight,
     http::{Handle, Server, Settings},
-    scenario::{Address, NewService, Step},
+    scenario::{Address, GroupAddress, NewGroup, NewService, Step},
 };
 use tokio::sync::oneshot;
 
@@ -63,13 +63,32 @@ impl Cloud {
 
     /// A step of a scenario.
     pub fn play(&self, step: &Step) {
+        self.play_on(step);
+    }
+
+    /// A step of a scenario, and the id of the task or instance that it touched, if it touched one.
+    pub fn play_on(&self, step: &Step) -> Option<String> {
         let step = step.clone().at_home(ACCOUNT, REGION);
-        self.with(|cloud, now| cloud.play(now, &step)).expect("the step can be played");
+        self.with(|cloud, now| cloud.play(now, &step)).expect("the step can be played")
     }
 
     /// A steady service in cluster `prod`.
     pub fn create_service(&self, name: &str, desired: u32) {
         self.play(&Step::CreateService(NewService { address: address(name), desired, ..NewService::default() }));
+    }
+
+    /// A steady group that may have 2 to 12 instances, and cools down from a change for so long.
+    pub fn create_group(&self, name: &str, desired: u32, cooldown_ms: u64) {
+        let (min, max) = (2, 12);
+        let new = NewGroup { address: group_address(name), desired, min, max, cooldown_ms, ..NewGroup::default() };
+        self.play(&Step::CreateGroup(new));
+    }
+
+    /// A group as it is.
+    #[must_use]
+    pub fn group(&self, name: &str) -> GroupSight {
+        let sights = self.with(|cloud, now| cloud.look_at_groups(now, 0, 1_000_000));
+        sights.into_iter().find(|sight| sight.group.auto_scaling_group_name == name).expect("the group is there")
     }
 
     /// A service as it is.
@@ -84,6 +103,18 @@ impl Cloud {
     pub fn desired(&self, name: &str) -> u32 {
         self.service(name).service.desired_count
     }
+}
+
+/// A group.
+#[must_use]
+pub fn group_address(group: &str) -> GroupAddress {
+    GroupAddress { group: group.into(), ..GroupAddress::default() }
+}
+
+/// A group as the host names it.
+#[must_use]
+pub fn group_arn(group: &str) -> String {
+    format!("arn:aws:autoscaling:{REGION}:{ACCOUNT}:autoScalingGroup:*:autoScalingGroupName/{group}")
 }
 
 /// A service of cluster `prod`.

@@ -1,7 +1,7 @@
 //! moto: AWS as somebody else understood it, a server of its own.
 //!
-//! It is asked over ECS's wire (JSON 1.1) with a few lines of HTTP, so that what a test reads there came through nothing
-//! that the host uses.
+//! It is asked over the wires of ECS (JSON 1.1) and Auto Scaling (query protocol) with a few lines of HTTP, so that what a
+//! test reads there came through nothing that the host uses.
 
 use std::{
     env,
@@ -80,13 +80,43 @@ impl Moto {
         self.ecs("DescribeServices", &json!({"cluster": cluster, "services": [service]}))["services"][0].clone()
     }
 
-    /// One call. Nobody checks the signature; moto reads service and region from it.
+    /// A group that may have 1 to 12 instances.
+    pub fn create_group(&self, group: &str, desired: u32) {
+        let launch = format!("LaunchConfigurationName={group}");
+        self.asg("CreateLaunchConfiguration", &format!("{launch}&ImageId=ami-12c6146b&InstanceType=t3.small"));
+        let zones = format!("AvailabilityZones.member.1={REGION}a");
+        let counts = format!("MinSize=1&MaxSize=12&DesiredCapacity={desired}");
+        self.asg("CreateAutoScalingGroup", &format!("AutoScalingGroupName={group}&{launch}&{counts}&{zones}"));
+    }
+
+    /// The ids of a group's instances, as `DescribeAutoScalingGroups` tells them.
+    #[must_use]
+    pub fn instances(&self, group: &str) -> Vec<String> {
+        let answer = self.asg("DescribeAutoScalingGroups", &format!("AutoScalingGroupNames.member.1={group}"));
+        let id = |rest: &str| rest.split_once("</InstanceId>").map(|(id, _)| id.trim().to_owned());
+        answer.split("<InstanceId>").skip(1).filter_map(id).collect()
+    }
+
+    /// An instance's health checks fail.
+    pub fn sicken(&self, instance: &str) {
+        self.asg("SetInstanceHealth", &format!("HealthStatus=Unhealthy&InstanceId={instance}"));
+    }
+
+    /// One call of Auto Scaling.
+    fn asg(&self, action: &str, form: &str) -> String {
+        let authorization = authorization("autoscaling");
+        let headers =
+            [("content-type", "application/x-www-form-urlencoded"), ("authorization", authorization.as_str())];
+        let form = format!("Action={action}&Version=2011-01-01&{form}");
+        let answer = http::post(&self.address, "/", &headers, form.as_bytes()).expect("moto answers");
+        assert_eq!(answer.status, 200, "{action}: {}", answer.body);
+        answer.body
+    }
+
+    /// One call of ECS.
     fn ecs(&self, operation: &str, request: &Value) -> Value {
         let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
-        let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261101/{REGION}/ecs/aws4_request, \
-            SignedHeaders=host, Signature=0"
-        );
+        let authorization = authorization("ecs");
         let headers = [
             ("content-type", "application/x-amz-json-1.1"),
             ("x-amz-target", target.as_str()),
@@ -96,6 +126,14 @@ impl Moto {
         assert_eq!(answer.status, 200, "{operation}: {}", answer.body);
         serde_json::from_str(&answer.body).expect("JSON")
     }
+}
+
+/// Nobody checks the signature; moto reads service and region from it.
+fn authorization(service: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20261101/{REGION}/{service}/aws4_request, \
+         SignedHeaders=host, Signature=0"
+    )
 }
 
 impl Drop for Moto {
