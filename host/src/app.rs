@@ -12,7 +12,6 @@ use anyhow::{Context as _, bail};
 use balm_core::{
     configuration::Configuration,
     engine::{self as core_engine, Engine},
-    guard::Rules,
     input::Input,
     line::Chain,
     name::Seq,
@@ -46,6 +45,7 @@ use crate::{
     look::Looker,
     metrics::Metrics,
     notify::Notifiers,
+    permitted::Permitted,
     plugins::Plugins,
     reload::{self, Loader, Shown},
     shutdown,
@@ -71,6 +71,8 @@ struct Ready {
     pid: u32,
     rules: usize,
     policies: usize,
+    /// What could be done now, in words.
+    permitted: String,
 }
 
 /// Run a host until it is told to end.
@@ -118,6 +120,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         host: host.clone(),
         version: env!("CARGO_PKG_VERSION"),
         started_at: clock::wall(),
+        alerts_at: format!("http://{}/v1/alerts/", listener.local_addr()?),
         verified_seq: begun.verified,
     };
     let state = begun.parts.engine.state();
@@ -370,20 +373,23 @@ async fn watch_account(aws: Arc<Aws>, inbox: Inbox, account: AccountId, region: 
 }
 
 fn say_ready(config: &Config, data: &Path, address: &str, admin: Option<SocketAddr>) {
-    let rules = Rules::compile(&config.core.guardrails.rules).map_or(0, |rules| rules.count());
+    let permitted = Permitted::by(config);
     let ready = Ready {
         alerts: format!("http://{address}/v1/alerts/"),
         socket: data.join(admin::SOCKET).display().to_string(),
         admin: admin.map(|address| format!("http://{address}")),
         pid: std::process::id(),
-        rules,
+        rules: permitted.rules,
         policies: config.core.policies.len(),
+        permitted: permitted.to_string(),
     };
     // The one line on the standard output; whoever started us may have closed it.
     let line = serde_json::to_string(&ready).expect("it serialises");
     let _ = writeln!(io::stdout(), "{line}");
-    if rules == 0 {
-        tracing::warn!("0 rules: nothing can act");
+    if permitted.can_act() {
+        tracing::info!("{permitted}");
+    } else {
+        tracing::warn!("{permitted}");
     }
 }
 

@@ -24,6 +24,7 @@ mod kill_switch;
 mod look;
 mod metrics;
 mod notify;
+mod permitted;
 mod plugins;
 mod reload;
 mod shutdown;

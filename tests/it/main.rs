@@ -12,6 +12,7 @@ mod commands;
 mod compile;
 mod denied;
 mod disk_full;
+mod first_day;
 mod hot;
 mod kills;
 mod moto;

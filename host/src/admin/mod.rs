@@ -82,6 +82,8 @@ pub(crate) struct About {
     /// When this process started, in milliseconds since 1970.
     #[schema(value_type = u64)]
     pub(crate) started_at: Timestamp,
+    /// Where alerts come in, behind which a source's name follows.
+    pub(crate) alerts_at: String,
     /// Every record up to this one was checked against the chain when the process started; it wrote those behind it
     /// itself.
     #[schema(value_type = u64)]

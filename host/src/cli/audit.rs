@@ -141,13 +141,7 @@ fn render(line: &[u8], json: bool) -> String {
 }
 
 fn show_chain(place: &Place, id: &str, json: bool) -> anyhow::Result<ExitCode> {
-    let client = place.client()?;
-    let lines: Vec<Vec<u8>> = if client.is_running() {
-        let answer = client.get(&format!("/chains/{id}"))?;
-        answer.split(|c| *c == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
-    } else {
-        chain_of_journal(&place.data()?, id)?
-    };
+    let lines = chain(place, id)?;
     if lines.is_empty() {
         println!("there is no record {id}");
         return Ok(ExitCode::FAILURE);
@@ -156,6 +150,16 @@ fn show_chain(place: &Place, id: &str, json: bool) -> anyhow::Result<ExitCode> {
         client::write_out(render(&line, json).as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The lines of an episode: from the running host, or from the journal where none runs. None if there is no such record.
+pub(super) fn chain(place: &Place, id: &str) -> anyhow::Result<Vec<Vec<u8>>> {
+    let client = place.client()?;
+    if !client.is_running() {
+        return chain_of_journal(&place.data()?, id);
+    }
+    let answer = client.get(&format!("/chains/{id}"))?;
+    Ok(answer.split(|c| *c == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect())
 }
 
 /// The same without a host: read the whole journal, twice.

@@ -2,18 +2,17 @@
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
-use balm_core::guard::Rules;
 use balm_sandbox::Sandbox;
 
 use crate::{
     compile::Compiler,
     config,
+    permitted::Permitted,
     plugins::{directory, read_once},
 };
 
 pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let config = config::load(path)?;
-    let rules = Rules::compile(&config.core.guardrails.rules).map_or(0, |rules| rules.count());
     let compiler = Compiler::forgetting(Arc::new(Sandbox::new()?));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut wrong = 0;
@@ -50,13 +49,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
             wrong += 1;
         }
     }
-    let (limits, bounds) = (config.core.guardrails.limits.len(), config.core.guardrails.bounds.len());
-    println!("guardrails: {rules} rules, {limits} limits, {bounds} bounds");
-    for (list, what) in [(rules, "rules"), (limits, "limits"), (bounds, "bounds")] {
-        if list == 0 {
-            println!("  0 {what}: nothing can act");
-        }
-    }
+    println!("{}", Permitted::by(&config));
     println!("{}", if wrong == 0 { "nothing is wrong" } else { "see above for what is wrong" });
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -4,9 +4,16 @@ mod audit;
 mod check;
 mod client;
 mod credential;
+mod explain;
+mod iam;
+mod init;
+mod manual;
+mod new;
 mod notify;
 mod plugins;
+mod send;
 mod show;
+mod status;
 
 use std::{
     path::{Path, PathBuf},
@@ -15,7 +22,7 @@ use std::{
 
 use anyhow::Context as _;
 use balm_core::{
-    name::CredentialName,
+    name::{CredentialName, PluginName},
     record::{Person, StopScope},
 };
 use clap::{Args, Parser, Subcommand};
@@ -25,8 +32,12 @@ use crate::{admin, app, config, credential::Role, kill_switch, telemetry};
 
 /// Runs remediation policies: alerts in, sandboxed plugins decide, guardrails check, AWS is changed, everything is
 /// recorded.
+///
+/// A host is a configuration (balm.toml), a directory of plugins, a directory of guardrails and a data directory with its
+/// journal. Nothing is done that no rule, limit and bound permits. The commands that speak to a running host do so through
+/// a socket in its data directory: whoever may open that file needs no token and no network.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(version, propagate_version = true, max_term_width = 100, after_help = FIRST_DAY)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -43,8 +54,92 @@ pub(crate) struct Place {
     data: Option<PathBuf>,
 }
 
+/// The commands of the first day, in their order.
+const FIRST_DAY: &str = "\
+The first day:
+  balm init host && cd host       the files of a host that nothing can act through yet
+  balm check                      what is wrong with them, and what could act
+  balm serve                      run it
+  balm send                       send it a sample alert, as Grafana would
+  balm explain                    why that did or did not act
+  balm new my-policy              a policy of your own, with tests";
+
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write the files of a new host: a commented configuration, empty guardrails, a token. Nothing can act yet.
+    ///
+    /// Nothing that is there is overwritten. The token is the bearer credential for the webhook of Grafana's contact point.
+    Init {
+        /// Where to.
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Write a policy project in Rust, with tests and the policy's configuration, outside of Balm's own repository.
+    #[command(after_help = "\
+Examples:
+  balm new my-policy                                the SDK of the clone that this program was built from
+  balm new my-policy --sdk ../balm/sdk              the SDK of another clone
+  balm new my-policy --sdk https://git.example.com/balm.git")]
+    New {
+        /// What the plugin is called: verb-object, as in restart-web.
+        name: PluginName,
+        /// Where to; a directory of the plugin's name otherwise.
+        #[arg(long, value_name = "DIR")]
+        path: Option<PathBuf>,
+        /// The SDK: the folder `sdk` of a clone, or the address of a git repository.
+        #[arg(long, value_name = "FOLDER|URL")]
+        sdk: Option<String>,
+    },
+    /// Send a sample alert to a running host, as Grafana would, with the credentials of the configuration.
+    #[command(after_help = "\
+Examples:
+  balm send                                         HighCpu fires
+  balm send --resolved                              and is over
+  balm send --alertname Unhealthy --label service=web --value B=3
+  balm send captured.json                           a body that Grafana once posted")]
+    Send(send::Send),
+    /// Say in words why Balm did or did not act: for an intent, a whole episode, or the newest alert.
+    #[command(after_help = "\
+Examples:
+  balm explain                                      the newest alert
+  balm explain 1042.0                               one intent
+  balm explain 1042 --json                          the episode that record 1042 belongs to, for scripts")]
+    Explain {
+        #[command(flatten)]
+        place: Place,
+        /// An intent, as in 1042.0, or the number of an episode or of any of its records.
+        id: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the least IAM policy for the configuration: only what its policies, plugins and rules could use.
+    ///
+    /// Policies in shadow need reads only; the call that a policy may make appears once it is in `enforce` or `suggest`.
+    /// Print it again after every change of policies, targets or rules.
+    #[command(after_help = "\
+Examples:
+  balm iam                                          a policy document, if there is one account
+  balm iam --account 123456789012                   that of one account
+  balm iam --account host                           what the host's own identity needs to take on the roles
+  balm iam --format terraform                       everything, as data \"aws_iam_policy_document\"")]
+    Iam(iam::Iam),
+    /// Print the completions of a shell.
+    #[command(after_help = "\
+Examples:
+  balm completions bash > /etc/bash_completion.d/balm
+  balm completions fish > ~/.config/fish/completions/balm.fish")]
+    Completions {
+        /// Which.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual.
+    #[command(hide = true)]
+    Man {
+        /// How.
+        #[arg(long, value_enum, default_value = "roff")]
+        format: manual::Format,
+    },
     /// Run a host. Prints one line of JSON with its addresses once it is ready.
     Serve {
         /// The configuration.
@@ -63,10 +158,13 @@ enum Command {
         #[arg(long, short, default_value = "balm.toml", env = "BALM_CONFIG", value_name = "FILE")]
         config: PathBuf,
     },
-    /// Say how the running host is, as JSON.
+    /// Say how the running host is: in words on a terminal, as JSON otherwise.
     Status {
         #[command(flatten)]
         place: Place,
+        /// As JSON, also on a terminal.
+        #[arg(long)]
+        json: bool,
     },
     /// Halt everything, or one policy or target. Works at once, without network, also on a host that does not run.
     Stop {
@@ -193,7 +291,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             app::serve(&config::load(&config)?, accept_loss)?;
         }
         Command::Check { config } => return check::run(&config),
-        Command::Status { place } => print(&place.client()?.get("/status")?),
+        Command::Init { dir } => init::run(&dir)?,
+        Command::New { name, path, sdk } => new::run(&name, path, sdk.as_deref())?,
+        Command::Send(send) => send::run(&send)?,
+        Command::Explain { place, id, json } => return explain::run(&place, id.as_deref(), json),
+        Command::Iam(iam) => iam::run(&iam)?,
+        Command::Completions { shell } => manual::completions(shell)?,
+        Command::Man { format } => manual::run(format)?,
+        Command::Status { place, json } => status::run(&place, json)?,
         Command::Stop { place, scope, why } => stop(&place.data()?, scope.read()?, why)?,
         Command::Resume { place, scope, stop, why } => {
             let stop = stop.map(balm_core::name::Seq);
@@ -255,11 +360,4 @@ fn say_done(answer: &[u8]) -> anyhow::Result<()> {
     let done: admin::Done = serde_json::from_slice(answer).context("the host's answer cannot be read")?;
     println!("{}", done.done);
     Ok(())
-}
-
-/// Bytes as they are; whoever reads may have gone.
-fn print(bytes: &[u8]) {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.write_all(b"\n"));
 }

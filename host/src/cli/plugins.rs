@@ -2,17 +2,17 @@
 
 use anyhow::Context as _;
 
-use super::{client::Client, print};
+use super::client::{self, Client};
 use crate::reload::{PluginShown, PluginState};
 
 pub(super) fn run(client: &Client, json: bool) -> anyhow::Result<()> {
     let answer = client.get("/plugins")?;
     if json {
-        print(&answer);
+        client::write_out(&[&answer[..], b"\n"].concat())?;
         return Ok(());
     }
     let plugins: Vec<PluginShown> = serde_json::from_slice(&answer).context("the host's answer cannot be read")?;
-    print(table(&plugins).trim_end().as_bytes());
+    client::write_out(table(&plugins).as_bytes())?;
     Ok(())
 }
 

@@ -170,7 +170,14 @@ fn capsule_words(capsule: &Capsule) -> (String, Vec<String>) {
 fn look_words(looked: &TargetLooked) -> (String, Vec<String>) {
     let TargetLooked { intent, purpose, reading, meaning, .. } = looked;
     let purpose = format!("{purpose:?}").to_lowercase();
-    let found = match reading {
+    let found = reading_words(reading);
+    let meaning = if meaning.is_empty() { String::new() } else { format!(" ({meaning})") };
+    (format!("intent {intent}, for {purpose}: {found}{meaning}"), Vec::new())
+}
+
+/// What a look found.
+pub(super) fn reading_words(reading: &Result<Reading, String>) -> String {
+    match reading {
         Ok(reading @ Reading::EcsService { service, tasks }) => {
             let tasks = if tasks.is_empty() { String::new() } else { format!(", {} tasks read", tasks.len()) };
             format!("{reading}, {} deployments{tasks}", service.deployments.len())
@@ -182,9 +189,7 @@ fn look_words(looked: &TargetLooked) -> (String, Vec<String>) {
             format!("{reading}{}{}", refreshing.unwrap_or_default(), suspended.unwrap_or_default())
         }
         Err(why) => why.clone(),
-    };
-    let meaning = if meaning.is_empty() { String::new() } else { format!(" ({meaning})") };
-    (format!("intent {intent}, for {purpose}: {found}{meaning}"), Vec::new())
+    }
 }
 
 fn judged_words(judged: &IntentJudged) -> (String, Vec<String>) {

@@ -77,14 +77,37 @@ pub(crate) fn check_body(source: &Source, headers: &HeaderMap, body: &[u8], now:
 }
 
 /// HMAC-SHA256 over the body, or over the time, a colon and the body (grafana/alerting, `http/hmac.go`).
-fn is_signed(key: &config::Secret, timestamp: Option<&str>, body: &[u8], signature: &[u8]) -> bool {
+fn mac(key: &config::Secret, timestamp: Option<&str>, body: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.reveal().as_bytes()).expect("HMAC takes keys of any length");
     if let Some(timestamp) = timestamp {
         mac.update(timestamp.as_bytes());
         mac.update(b":");
     }
     mac.update(body);
-    mac.verify_slice(signature).is_ok()
+    mac
+}
+
+fn is_signed(key: &config::Secret, timestamp: Option<&str>, body: &[u8], signature: &[u8]) -> bool {
+    mac(key, timestamp, body).verify_slice(signature).is_ok()
+}
+
+/// The headers that a sender shows for a source, as Grafana does: what [`check_head`] and [`check_body`] accept.
+pub(crate) fn credentials(source: &Source, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    if let Some(token) = source.bearer.first() {
+        headers.push((AUTHORIZATION.to_string(), format!("Bearer {}", token.reveal())));
+    }
+    if let Some((user, password)) = source.basic.as_ref().and_then(|(user, all)| Some((user, all.first()?))) {
+        let pair = STANDARD.encode(format!("{user}:{}", password.reveal()));
+        headers.push((AUTHORIZATION.to_string(), format!("Basic {pair}")));
+    }
+    if let Some((hmac, key)) = source.hmac.as_ref().and_then(|hmac| Some((hmac, hmac.keys.first()?))) {
+        let timestamp = hmac.timestamp_header.as_ref().map(|header| (header, (now.as_millis() / 1000).to_string()));
+        let mac = mac(key, timestamp.as_ref().map(|(_, time)| time.as_str()), body).finalize().into_bytes();
+        headers.push((hmac.header.clone(), mac.iter().map(|byte| format!("{byte:02x}")).collect()));
+        headers.extend(timestamp.map(|(header, time)| (header.clone(), time)));
+    }
+    headers
 }
 
 fn check_time(timestamp: &str, now: Timestamp) -> Result<(), Refusal> {
@@ -193,5 +216,20 @@ mod tests {
         body.push(b' ');
         let checked = check_body(&signed(None), &headers(&[("x-grafana-alerting-signature", plain)]), &body, NOW);
         assert_eq!(checked, Err(Refusal::Forged));
+    }
+
+    #[test]
+    fn what_a_source_accepts_is_what_we_show_for_it() {
+        let source = Source { bearer: vec!["new".into(), "old".into()], ..signed(Some("x-time")) };
+        let basic = Source { basic: Some(("grafana".into(), vec!["s3:cr3t".into()])), ..signed(None) };
+        for source in [source, basic] {
+            let shown: HeaderMap = credentials(&source, BODY, NOW)
+                .into_iter()
+                .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(&value).unwrap()))
+                .collect();
+            assert_eq!(check_head(&source, &shown), Ok(()));
+            assert_eq!(check_body(&source, &shown, BODY, NOW), Ok(()));
+            assert_eq!(check_body(&source, &shown, b"{}", NOW), Err(Refusal::Forged));
+        }
     }
 }

@@ -70,6 +70,12 @@ impl Files {
         files
     }
 
+    /// A directory whose files are there already.
+    #[must_use]
+    pub fn adopt(dir: Dir) -> Self {
+        Self { dir }
+    }
+
     /// A path below the directory.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

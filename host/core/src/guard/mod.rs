@@ -15,6 +15,7 @@ mod look;
 mod manifest;
 mod mode;
 mod opposes;
+mod reach;
 mod rules;
 mod stale;
 mod stop;

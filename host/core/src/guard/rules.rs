@@ -17,10 +17,10 @@ pub const SCHEMA: &str = include_str!("balm.cedarschema");
 /// Rules that were read and validated.
 #[derive(Debug)]
 pub struct Rules {
-    set: PolicySet,
+    pub(super) set: PolicySet,
     authorizer: Authorizer,
     /// The actions and the groups they are in.
-    actions: Entities,
+    pub(super) actions: Entities,
 }
 
 /// Something wrong in a file of rules.
@@ -185,7 +185,7 @@ impl Rules {
     }
 }
 
-fn uid(kind: &str, id: &str) -> EntityUid {
+pub(super) fn uid(kind: &str, id: &str) -> EntityUid {
     let kind = kind.parse::<EntityTypeName>().expect("our entity types are identifiers");
     EntityUid::from_type_name_and_id(kind, EntityId::new(id))
 }

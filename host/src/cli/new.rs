@@ -1,0 +1,144 @@
+//! `balm new`: a policy project of its own, with tests, outside this repository.
+//!
+//! It owns the template and how the SDK is named in it. There is no registry release, so the SDK is a folder of a clone
+//! or a git repository.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Component, Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use balm_core::name::PluginName;
+
+/// The files of a project, by their places in it. Their texts speak of `my-policy`, so that they are what they look like.
+const FILES: [(&str, &str); 5] = [
+    ("Cargo.toml", include_str!("../../templates/new/Cargo.toml.txt")),
+    ("src/lib.rs", include_str!("../../templates/new/lib.rs")),
+    ("README.md", include_str!("../../templates/new/README.md")),
+    ("my-policy.toml", include_str!("../../templates/new/policy.toml")),
+    (".gitignore", include_str!("../../templates/new/gitignore")),
+];
+
+/// Names that cargo would take for something else.
+const TAKEN: [&str; 8] = ["alloc", "balm-sdk", "core", "proc-macro", "schemars", "serde", "std", "test"];
+
+/// Where the SDK is.
+enum Sdk {
+    /// A folder, as the user named it.
+    Folder(PathBuf),
+    /// A git repository.
+    Git(String),
+}
+
+/// Write the project, and say how to go on.
+pub(super) fn run(name: &PluginName, path: Option<PathBuf>, sdk: Option<&str>) -> anyhow::Result<()> {
+    let text = name.as_str();
+    if TAKEN.contains(&text) || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+        bail!("a project cannot be called {text}: choose a name that begins with a letter and says what it does");
+    }
+    let dir = path.unwrap_or_else(|| text.into());
+    if fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()) {
+        bail!("{} is there already and not empty: nothing was written; name another with --path", dir.display());
+    }
+    let sdk = find_sdk(sdk)?;
+    fs::create_dir_all(dir.join("src")).with_context(|| format!("{} cannot be made", dir.display()))?;
+    let dependency = sdk.dependency(&dir)?;
+    for (file, template) in FILES {
+        let filled = fill(template, text).replace("BALM_SDK", &dependency);
+        let path = dir.join(fill(file, text));
+        let written = File::create_new(&path).and_then(|mut file| file.write_all(filled.as_bytes()));
+        written.with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    let (dir, snake) = (dir.display(), text.replace('-', "_"));
+    println!("{dir} holds the policy {text}: src/lib.rs decides, {text}.toml puts it to work\n\nnext:");
+    println!("  cd {dir}");
+    println!("  cargo test");
+    println!("  cargo build --release --target wasm32-wasip2");
+    println!("  cp target/wasm32-wasip2/release/{snake}.wasm <plugins>/{text}.wasm");
+    println!("  cp {text}.toml <plugins>/");
+    println!("\n<plugins> is the plugin directory of a host, as its balm.toml says; `balm check` then reads both");
+    Ok(())
+}
+
+/// The template's names replaced by the project's, in the three spellings that Rust has.
+fn fill(template: &str, name: &str) -> String {
+    let camel: String = name
+        .split(['-', '_'])
+        .flat_map(|word| {
+            let mut letters = word.chars();
+            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters)
+        })
+        .collect();
+    template.replace("my-policy", name).replace("my_policy", &name.replace('-', "_")).replace("MyPolicy", &camel)
+}
+
+fn find_sdk(named: Option<&str>) -> anyhow::Result<Sdk> {
+    if let Some(url) = named.filter(|named| named.contains("://") || named.starts_with("git@")) {
+        return Ok(Sdk::Git(url.into()));
+    }
+    if let Some(folder) = named.map(PathBuf::from) {
+        return if is_sdk(&folder) {
+            Ok(Sdk::Folder(folder))
+        } else {
+            bail!("{} is not the SDK: name the folder `sdk` of a clone of Balm, or a git address", folder.display())
+        };
+    }
+    // <clone>/target/<profile>/balm: whoever built this program has the SDK beside it.
+    let own = std::env::current_exe().context("a program knows where it is")?;
+    let beside = own.ancestors().map(|dir| dir.join("sdk")).find(|sdk| is_sdk(sdk));
+    beside.map(Sdk::Folder).context("the SDK is not known: name the folder `sdk` of a clone of Balm with --sdk")
+}
+
+fn is_sdk(dir: &Path) -> bool {
+    fs::read_to_string(dir.join("Cargo.toml")).is_ok_and(|text| text.contains("name = \"balm-sdk\""))
+}
+
+impl Sdk {
+    /// What stands in the braces of the dependency, seen from the project.
+    fn dependency(&self, project: &Path) -> anyhow::Result<String> {
+        match self {
+            Self::Git(url) => Ok(format!("git = {}", quoted(url))),
+            Self::Folder(folder) => {
+                let whole =
+                    |path: &Path| path.canonicalize().with_context(|| format!("{} cannot be found", path.display()));
+                let (to, from) = (whole(folder)?, whole(project)?);
+                // As the user named it: what is relative stays so, and moves with both.
+                let path = if folder.is_absolute() { to } else { relative(&from, &to) };
+                Ok(format!("path = {}", quoted(&path.display().to_string())))
+            }
+        }
+    }
+}
+
+/// A TOML text. JSON's escapes are TOML's.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The way from one directory to another; both absolute and without links.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(shared).map(|_| Component::ParentDir);
+    up.chain(to.components().skip(shared)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_takes_a_name_in_every_spelling() {
+        let filled = fill("my-policy my_policy MyPolicy <plugins>/my-policy.wasm", "add-one_task2");
+        assert_eq!(filled, "add-one_task2 add_one_task2 AddOneTask2 <plugins>/add-one_task2.wasm");
+    }
+
+    #[test]
+    fn the_way_to_the_sdk_leads_up_as_far_as_needed_and_no_further() {
+        let way = |from: &str, to: &str| relative(Path::new(from), Path::new(to)).display().to_string();
+        assert_eq!(way("/home/a/policies/web", "/home/a/balm/sdk"), "../../balm/sdk");
+        assert_eq!(way("/home/a/balm", "/home/a/balm/sdk"), "sdk");
+        assert_eq!(way("/x", "/y"), "../y");
+    }
+}
