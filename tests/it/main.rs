@@ -22,5 +22,6 @@ mod receiver;
 mod sandbox;
 mod scene;
 mod signature;
+mod shutdown;
 mod sim;
 mod stage;

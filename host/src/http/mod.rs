@@ -72,5 +72,7 @@ pub(crate) async fn serve(
             drop(permit);
         });
     }
+    // Whoever comes now is turned away at once, instead of waiting for an answer that never comes.
+    drop(listener);
     let _ = tokio::time::timeout(DRAIN, graceful.shutdown()).await;
 }
