@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -55,9 +55,20 @@ pub(super) fn prepare_spare(dir: &Path, layout: Layout, bytes: u64) -> Result<Sp
 
 fn allocate(path: &Path, bytes: u64) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
+    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        Ok(()) => {}
+        // NFS before 4.2 cannot be asked to, and Amazon EFS is one: written once, the room is there as well.
+        Err(rustix::io::Errno::OPNOTSUPP) => fill(&file, bytes)?,
+        Err(error) => return Err(error.into()),
+    }
     file.sync_all()?;
     Ok(file)
+}
+
+/// Write NUL over the whole length, which is what allocated room reads as.
+fn fill(mut file: &File, bytes: u64) -> io::Result<()> {
+    io::copy(&mut io::repeat(0).take(bytes), &mut file)?;
+    Ok(())
 }
 
 fn free_bytes(dir: &Path) -> io::Result<u64> {
@@ -87,4 +98,21 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<(Seq, PathBuf)>> {
 /// Make what happened to a directory's entries durable.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_dir::TestDir;
+
+    #[test]
+    fn a_disk_that_cannot_allocate_is_filled_instead() {
+        let dir = TestDir::new("fill");
+        let path = dir.path().join(SPARE);
+        let file = File::create(&path).unwrap();
+        let bytes = (1 << 20) + 7;
+        fill(&file, bytes).unwrap();
+        let found = fs::read(&path).unwrap();
+        assert_eq!((found.len() as u64, found.iter().all(|byte| *byte == 0)), (bytes, true));
+    }
 }
