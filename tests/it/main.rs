@@ -12,6 +12,7 @@ mod commands;
 mod compile;
 mod denied;
 mod disk_full;
+mod deploy;
 mod first_day;
 mod hot;
 mod kills;
