@@ -13,6 +13,7 @@ mod compile;
 mod denied;
 mod disk_full;
 mod deploy;
+mod docs;
 mod first_day;
 mod hot;
 mod kills;

@@ -41,6 +41,8 @@ enum Task {
     Test,
     /// Check formatting, lints, documentation, the tree, and licences if cargo-deny is there.
     Check,
+    /// Write the pages of docs/reference that are made from the code.
+    Docs,
     /// Measure the release build, each figure beside what this machine gives at best.
     Bench {
         /// One JSON object of numbers on the standard output, and nothing else there.
@@ -75,6 +77,10 @@ fn main() -> anyhow::Result<()> {
         }
         Task::Test => test(),
         Task::Check => check(),
+        Task::Docs => {
+            install_wasm()?;
+            program("reference", None)
+        }
         Task::Bench { json, only } => {
             install_wasm()?;
             let arguments =
@@ -121,6 +127,10 @@ fn check() -> anyhow::Result<()> {
     step("lints", &mut cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
     let mut docs = cargo(["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
     step("documentation", docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
+    step(
+        "generated pages",
+        &mut cargo(["run", "--quiet", "--package", "balm-tests", "--bin", "reference", "--", "--check"]),
+    )?;
     let deny = Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if deny.is_ok_and(|status| status.success()) {
         // Advisories are left out: they need a database from the network.
