@@ -40,7 +40,7 @@ pub(super) struct Send {
     /// As which source; the only one, if there is only one.
     #[arg(long, value_name = "NAME")]
     source: Option<SourceName>,
-    /// Where to, if not to the host that runs with this configuration's data directory: http://HOST:PORT
+    /// Where to, if not to the host that runs with this configuration's data directory: `http://HOST:PORT`
     #[arg(long, value_name = "URL")]
     to: Option<String>,
     /// The alert's name.
@@ -117,7 +117,7 @@ fn host(config: &Config, named: Option<&str>) -> anyhow::Result<String> {
     }
     if let Ok(status) = Client::new(&config.data).get("/status") {
         let status: Value = serde_json::from_slice(&status).context("the host's status cannot be read")?;
-        if let Some(address) = status["alerts"].as_str() {
+        if let Some(address) = status["alerts-at"].as_str() {
             let address = address.trim_end_matches("/v1/alerts/");
             return Ok(address.parse().map_or_else(|_| address.to_owned(), |at| format!("http://{}", reachable(at))));
         }

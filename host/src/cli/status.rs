@@ -25,7 +25,7 @@ fn words(status: &Value) -> String {
     if status["stopped"] == true {
         lines.push("EVERYTHING IS STOPPED: `balm resume` ends it".to_owned());
     }
-    lines.push(format!("alerts come in at {}<source>", text(&status["alerts"])));
+    lines.push(format!("alerts come in at {}<source>", text(&status["alerts-at"])));
     lines.push(format!(
         "record {}, the audit database has up to {}; {} episodes, {} intents under way, {} in the backlog",
         number("seq"),
@@ -78,7 +78,7 @@ mod tests {
     fn a_stop_comes_first_and_an_idle_account_says_why() {
         let told = words(&json!({
             "seq": 9, "audit-seq": 8, "episodes": 1, "intents": 0, "backlog": 0, "clock-ahead-ms": 0, "stopped": true,
-            "alerts": "http://127.0.0.1:8300/v1/alerts/",
+            "alerts-at": "http://127.0.0.1:8300/v1/alerts/",
             "stops": [{ "stop": 9, "scope": "everything", "who": "user 0 of this machine", "why": "a\u{1b}[2Jtest" }],
             "policies": [{ "policy": "web-cpu", "mode": "enforce", "plugin": "scale-ecs-service" }],
             "plugins": [], "guardrails": null,
