@@ -60,7 +60,7 @@ fn every_how_to_does_what_it_says() {
     let lag = Lag { start_ms: span(50, 200), stop_ms: span(20, 50), scheduler_ms: span(5, 30) };
     for name in pages().iter().filter(|name| name.starts_with("docs/how-to/")) {
         println!("{name}");
-        let cloud = Cloud::start(11, Options { lag: lag.clone(), ..Options::default() }, None);
+        let cloud = Cloud::start(11, Options { lag, ..Options::default() }, None);
         cloud.create_service("web", 4);
         let short = name.rsplit('/').next().expect("a name").trim_end_matches(".md");
         let files = Files::new(Dir::new(&format!("how-to-{short}")), &cloud.endpoint());

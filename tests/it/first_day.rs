@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
-    path::{Path, PathBuf},
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
     process::{Command, Output},
     time::Duration,
 };
@@ -218,19 +218,6 @@ fn every_payload_that_grafana_once_posted_can_be_sent_from_its_file() {
     host.stop();
 }
 
-/// A project from `balm new`, built where other runs of this test were built.
-fn project(dir: &Path, name: &str) -> PathBuf {
-    let output = balm_in(dir, &["new", name]);
-    assert!(output.status.success(), "{}", said(&output));
-    let project = dir.join(name);
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("policies");
-    fs::create_dir_all(&target).expect("a directory");
-    symlink(target, project.join("target")).expect("a link");
-    // The versions that this repository was tested with, so that nothing has to be fetched.
-    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock"), project.join("Cargo.lock")).expect("a lock");
-    project
-}
-
 fn cargo(project: &Path, arguments: &[&str]) {
     let mut cargo = Command::new(env!("CARGO"));
     let output =
@@ -241,7 +228,10 @@ fn cargo(project: &Path, arguments: &[&str]) {
 #[test]
 fn a_policy_of_ones_own_is_built_tested_dropped_in_and_seen_acting() {
     let dir = Dir::new("own-policy");
-    let project = project(dir.path(), "add-one-task");
+    let output = balm_in(dir.path(), &["new", "add-one-task"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let project = dir.path().join("add-one-task");
+    let lent = programs::lend_a_target(&project);
     cargo(&project, &["test", "--quiet"]);
     cargo(&project, &["build", "--quiet", "--release", "--target", "wasm32-wasip2"]);
 
@@ -251,6 +241,7 @@ fn a_policy_of_ones_own_is_built_tested_dropped_in_and_seen_acting() {
     files.write("guardrails/limits.toml", LIMITS);
     let wasm = project.join("target/wasm32-wasip2/release/add_one_task.wasm");
     fs::copy(wasm, files.path("plugins/add-one-task.wasm")).expect("the plugin");
+    drop(lent);
     let policy = fs::read_to_string(project.join("add-one-task.toml")).expect("the policy");
     files.write("plugins/add-one-task.toml", &policy);
     let host = files.start();

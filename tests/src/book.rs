@@ -12,6 +12,7 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::MutexGuard,
     time::{Duration, Instant},
 };
 
@@ -128,6 +129,8 @@ pub struct Reader {
     addresses: BTreeMap<&'static str, String>,
     cloud: Option<Child>,
     host: Option<Child>,
+    /// The right to build a policy where others are built.
+    project: Option<MutexGuard<'static, ()>>,
 }
 
 impl Drop for Reader {
@@ -153,7 +156,7 @@ impl Reader {
             let _ = symlink(program, bin.join(program.file_name().expect("a program has a name")));
         }
         let addresses = [(HOST, "127.0.0.1:0".to_owned()), (CLOUD, "127.0.0.1:0".to_owned())].into();
-        Self { dir: dir.into(), bin, exported: BTreeMap::new(), addresses, cloud: None, host: None }
+        Self { dir: dir.into(), bin, exported: BTreeMap::new(), addresses, cloud: None, host: None, project: None }
     }
 
     /// The same, with a cloud that is up already.
@@ -231,20 +234,10 @@ impl Reader {
             std::thread::sleep(Duration::from_millis(100));
         }
         if let Some(name) = command.strip_prefix("balm new ").and_then(|rest| rest.split_whitespace().next()) {
-            self.lend_a_target(name);
+            self.project = None;
+            self.project = Some(programs::lend_a_target(&self.dir.join(name)));
         }
         Ok(())
-    }
-
-    /// A project of the reader is built where others of its kind were, with the versions of this repository.
-    fn lend_a_target(&self, project: &str) {
-        let own = std::env::current_exe().expect("a program knows where it is");
-        let target = own.ancestors().find(|dir| dir.ends_with("target")).map(|target| target.join("tmp/policies"));
-        if let Some(target) = target.filter(|target| fs::create_dir_all(target).is_ok()) {
-            let _ = symlink(target, self.dir.join(project).join("target"));
-        }
-        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
-        let _ = fs::copy(lock, self.dir.join(project).join("Cargo.lock"));
     }
 
     fn shell(&self, command: &str) -> Command {

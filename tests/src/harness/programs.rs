@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 /// The host.
@@ -18,6 +18,25 @@ pub fn balm() -> &'static Path {
 pub fn balm_cloud() -> &'static Path {
     static CLOUD: OnceLock<PathBuf> = OnceLock::new();
     CLOUD.get_or_init(|| build("balm-cloud"))
+}
+
+/// A project of `balm new`, lent what makes it build fast and without a network: the target directory of others of its kind,
+/// and the versions of this workspace. Components of one name lie in one place there, so that one test at a time may have it.
+///
+/// # Panics
+///
+/// If the project cannot be written to.
+pub fn lend_a_target(project: &Path) -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = std::env::current_exe().expect("a program knows where it is");
+    let target = own.ancestors().find(|dir| dir.ends_with("target")).expect("it is built in a target directory");
+    let shared = target.join("tmp/policies");
+    std::fs::create_dir_all(&shared).expect("a directory can be made");
+    std::os::unix::fs::symlink(shared, project.join("target")).expect("a link can be made");
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+    std::fs::copy(lock, project.join("Cargo.lock")).expect("the versions can be copied");
+    guard
 }
 
 /// Build a program of this workspace in the profile of the running one, and say where it is.
