@@ -102,10 +102,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let (ending, ended) = watch::channel(false);
     let begun = begin(config, data, accept_loss, &ended)?;
     let kill_switch = Arc::new(KillSwitch::new(data));
-    let sandbox = Arc::new(Sandbox::new()?);
-    let compiler =
-        Compiler::keeping(sandbox, data).context("the directory for compiled plugins in the data directory")?;
-    let plugins = Arc::new(Plugins::new(compiler, data).context("the plugins' directory in the data directory")?);
+    let plugins = open_plugins(data)?;
     let (inbox, waiting) = engine::inbox();
     let aws = Arc::new(Aws::new(&config.accounts, config.call_timeout).await);
     let looker = Arc::new(Looker::new(Arc::clone(&aws)));
@@ -126,7 +123,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let state = begun.parts.engine.state();
     let in_force = state.plugins.clone();
     let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
-    let (calls, mut calls_ended) = mpsc::channel(1);
+    let (calls, calls_ended) = mpsc::channel(1);
     let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host, &config.notifiers)?);
     let effects = Effects {
         inbox: inbox.clone(),
@@ -191,21 +188,46 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         broken = engine.ended() => return Err(broken),
     };
     tracing::info!(why, "the host ends");
-    let ending = async {
-        ending.send_replace(true);
-        let _ = tokio::join!(serving, administering);
-        inbox.quiet();
-        // Calls under way come to their end, so that fewer are unknown at the next start.
-        let _ = tokio::time::timeout(config.call_timeout, calls_ended.recv()).await;
-        let _ = inbox.ask(Input::Stopped(HostStopped { why: why.into() })).await;
-        inbox.end();
-        engine.joined().await?;
-        begun.audit_thread.join().ok();
-        Ok(())
-    };
+    let running =
+        Running { ending, serving, administering, inbox, calls_ended, engine, audit_thread: begun.audit_thread };
     tokio::select! {
-        ended = ending => ended,
+        ended = running.end(why, config.call_timeout) => ended,
         _ = shutdown::signal() => bail!("told twice to end"),
+    }
+}
+
+/// The sandbox, the compiler in front of it, and what was compiled and in force before.
+fn open_plugins(data: &Path) -> anyhow::Result<Arc<Plugins>> {
+    let sandbox = Arc::new(Sandbox::new()?);
+    let compiler =
+        Compiler::keeping(sandbox, data).context("the directory for compiled plugins in the data directory")?;
+    Ok(Arc::new(Plugins::new(compiler, data).context("the plugins' directory in the data directory")?))
+}
+
+/// What is to be ended in order.
+struct Running {
+    ending: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    administering: JoinHandle<()>,
+    inbox: Inbox,
+    calls_ended: mpsc::Receiver<()>,
+    engine: Watched,
+    audit_thread: std::thread::JoinHandle<()>,
+}
+
+impl Running {
+    /// Accept nothing more, let what is under way come to its end, and write down that the host was told to end.
+    async fn end(mut self, why: &str, call_timeout: Duration) -> anyhow::Result<()> {
+        self.ending.send_replace(true);
+        let _ = tokio::join!(self.serving, self.administering);
+        self.inbox.quiet();
+        // Calls under way come to their end, so that fewer are unknown at the next start.
+        let _ = tokio::time::timeout(call_timeout, self.calls_ended.recv()).await;
+        let _ = self.inbox.ask(Input::Stopped(HostStopped { why: why.into() })).await;
+        self.inbox.end();
+        self.engine.joined().await?;
+        self.audit_thread.join().ok();
+        Ok(())
     }
 }
 

@@ -342,7 +342,8 @@ mod tests {
         let metrics = Metrics::default();
         let sent = |delivered, dropped| {
             let notifier = "team".parse().unwrap();
-            record(Fact::NoticeSent(NoticeSent { notifier, about: Seq(1), episode: None, delivered, dropped }))
+            let (about, episode, covers, kept) = (Seq(1), None, 1, false);
+            record(Fact::NoticeSent(NoticeSent { notifier, about, episode, delivered, dropped, covers, kept }))
         };
         metrics.fold(&sent(Ok(String::new()), 0));
         metrics.fold(&sent(Err("gone".into()), 3));

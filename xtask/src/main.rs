@@ -79,7 +79,7 @@ fn main() -> anyhow::Result<()> {
         Task::Check => check(),
         Task::Docs => {
             install_wasm()?;
-            program("reference", None)
+            program("debug", "reference", None)
         }
         Task::Bench { json, only } => {
             install_wasm()?;
@@ -127,10 +127,7 @@ fn check() -> anyhow::Result<()> {
     step("lints", &mut cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
     let mut docs = cargo(["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
     step("documentation", docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
-    step(
-        "generated pages",
-        &mut cargo(["run", "--quiet", "--package", "balm-tests", "--bin", "reference", "--", "--check"]),
-    )?;
+    program("debug", "reference", ["--check".to_owned()]).context("generated pages: not as they should be")?;
     let deny = Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if deny.is_ok_and(|status| status.success()) {
         // Advisories are left out: they need a database from the network.
