@@ -1,6 +1,6 @@
 //! Prints the catalogue's page of the book: every action and query with the JSON Schema of its types.
 
-use balm_catalogue::{ACTIONS, Action, QUERIES, Query, ecs};
+use balm_catalogue::{ACTIONS, Action, QUERIES, Query, asg, ecs};
 use schemars::{JsonSchema, Schema, schema_for};
 
 fn main() {
@@ -11,9 +11,13 @@ fn main() {
     action::<ecs::ScaleService>(&mut page);
     action::<ecs::RedeployService>(&mut page);
     action::<ecs::StopTask>(&mut page);
+    action::<asg::SetDesiredCapacity>(&mut page);
+    action::<asg::TerminateInstance>(&mut page);
+    action::<asg::StartInstanceRefresh>(&mut page);
     page.push_str("\n# Queries\n");
     query::<ecs::ServiceQuery>(&mut page);
     query::<ecs::TasksQuery>(&mut page);
+    query::<asg::GroupQuery>(&mut page);
     for name in ACTIONS.iter().chain(QUERIES) {
         assert!(page.contains(&format!("\n## {name}\n")), "{name} is in the catalogue and not on its page");
     }
