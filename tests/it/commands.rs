@@ -237,7 +237,7 @@ fn a_host_that_does_not_run_tells_of_its_audit_what_it_told_while_it_ran() {
     let opened = opened.to_string();
     wait::until("both notices", WITHIN, || {
         let told = files.balm_says(&["audit", "show", &opened]);
-        (told.matches("was told of record").count() == 2).then_some(())
+        (told.matches("was told, of record").count() == 2).then_some(())
     });
     let from = ["audit", "tail", "--no-follow", "--from", "2", "--most", "7"];
     let commands: [&[&str]; 4] =
