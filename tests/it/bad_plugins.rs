@@ -110,6 +110,8 @@ fn a_host_refuses_bad_plugins_on_record_and_works_with_the_good_one() {
         (refused.len() >= BAD.len()).then_some(refused)
     });
     for (name, why) in BAD {
+        // Beside a running host a file may still be being written.
+        let why = if matches!(name, "cut-off" | "empty") { "it ends in the middle: copy it again" } else { why };
         let told: Vec<&String> = refused.iter().filter(|(plugin, _)| plugin == name).map(|(_, why)| why).collect();
         assert!(matches!(told[..], [told] if told.contains(why)), "\n  wanted {name}: {why}\n  told   {told:?}");
     }

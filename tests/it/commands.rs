@@ -71,14 +71,14 @@ fn check_names_what_a_right_configuration_would_do() {
     for wanted in [
         "plugin scale-ecs-service: Scales an ECS service out",
         "policy web-cpu: enforce with plugin scale-ecs-service",
-        "guardrails: 1 rules, 1 limits, 1 bounds",
+        "1 rule, 1 limit, 1 bound, 1 account, 1 of 1 policies beyond shadow (web-cpu): can act within them",
         "nothing is wrong",
     ] {
         assert!(said.contains(wanted), "{wanted:?}: {said}");
     }
     files.write("guardrails/web.cedar", "// nobody may do anything yet\n");
     let said = files.balm_says(&["check"]);
-    assert!(said.contains("0 rules: nothing can act") && said.contains("nothing is wrong"), "{said}");
+    assert!(said.contains("\n0 rules, ") && said.contains(": nothing can act\n"), "{said}");
     assert!(!files.data().exists(), "checking touches nothing");
 }
 
