@@ -193,7 +193,16 @@ fn install_moto() -> anyhow::Result<PathBuf> {
 fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root()).args(arguments);
+    // What cargo says of this package is not said by a person's own command, and build scripts that look at it (ring's)
+    // would run again whenever one follows the other.
+    for (name, _) in env::vars_os().filter(|(name, _)| is_of_a_package(name.to_str())) {
+        cargo.env_remove(name);
+    }
     cargo
+}
+
+fn is_of_a_package(name: Option<&str>) -> bool {
+    name.is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
 }
 
 fn root() -> PathBuf {

@@ -11,7 +11,7 @@ use crate::credential::{self, Credential, Role};
 const CREDENTIALS: usize = 256;
 
 /// The admin API as it is configured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Admin {
     /// Where it listens.
     pub(crate) listen: SocketAddr,

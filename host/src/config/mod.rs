@@ -172,6 +172,7 @@ impl Config {
         let aws = |config: &Self| (config.accounts.clone(), config.call_timeout);
         let differs = [
             ("listen", new.listen != running.listen),
+            ("admin", new.admin != running.admin),
             ("data", new.data != running.data),
             ("plugins", new.plugins != running.plugins),
             ("guardrails", new.guardrails != running.guardrails),

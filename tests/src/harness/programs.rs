@@ -50,7 +50,12 @@ fn build(name: &str) -> PathBuf {
     let target = dir.parent().expect("a profile's directory is in the target directory");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let profile = if dir.ends_with("release") { "release" } else { "dev" };
-    let built = Command::new(env!("CARGO"))
+    let mut cargo = Command::new(env!("CARGO"));
+    // Nor does it see what cargo says of this package: build scripts that look at it (ring's) would run again.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(name.to_str())) {
+        cargo.env_remove(name);
+    }
+    let built = cargo
         .current_dir(root)
         .args(["build", "--quiet", "--profile", profile, "--workspace", "--bin", name, "--target-dir"])
         .arg(target)
@@ -58,4 +63,8 @@ fn build(name: &str) -> PathBuf {
         .expect("cargo runs");
     assert!(built.success(), "{name} cannot be built");
     dir.join(name)
+}
+
+fn is_of_a_package(name: Option<&str>) -> bool {
+    name.is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
 }
