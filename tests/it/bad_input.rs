@@ -107,8 +107,8 @@ fn invalid_and_ill_typed_rules_are_told_with_file_and_line() {
     says(&files, &[("guardrails/a.cedar", "permit", "unexpected token `}`")]);
     files.write(
         "guardrails/a.cedar",
-        "permit(principal, action, resource)\nwhen { context.to < \"many\" };\n\npermit(principal, action, resource)\n\
-        when { context.hours == 3 };\n\npermit(principal == Policy::\"web\", action == Action::\"ecs:scale\", resource);\n",
+        "permit(principal, action, resource)\nwhen { context.to < \"many\" };\n\n\
+        permit(principal, action == Action::\"ecs:scale-service\", resource)\nwhen { context.hours == 3 };\n\npermit(principal == Policy::\"web\", action == Action::\"ecs:scale\", resource);\n",
     );
     let mistakes = [
         ("guardrails/a.cedar", "many", "for policy `a.cedar#0`, unexpected type: expected Long but saw String"),
@@ -116,12 +116,6 @@ fn invalid_and_ill_typed_rules_are_told_with_file_and_line() {
             "guardrails/a.cedar",
             "hours",
             "for policy `a.cedar#1`, attribute `hours` in context for Action::\"ecs:scale-",
-        ),
-        ("guardrails/a.cedar", "hours", "for policy `a.cedar#1`, attribute `hours` in context for Action::\"ecs:stop-"),
-        (
-            "guardrails/a.cedar",
-            "hours",
-            "for policy `a.cedar#1`, attribute `hours` in context for Action::\"ecs:redeploy-",
         ),
         ("guardrails/a.cedar", "ecs:scale\"", "for policy `a.cedar#2`, unrecognized action `Action::\"ecs:scale\"`"),
     ];

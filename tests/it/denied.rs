@@ -428,7 +428,9 @@ fn without_guardrails_nothing_is_done() {
     let failed: Vec<CheckName> = judged.checks.iter().filter(|c| !c.passed).map(|checked| checked.check).collect();
     assert_eq!(failed, [CheckName::Limits, CheckName::Bounds, CheckName::Authorization]);
     stage.assert_untouched("web");
-    assert!(stage.host.log().contains("0 rules: nothing can act"), "{}", stage.host.log());
+    let permitted = stage.host.ready["permitted"].as_str().unwrap_or_default();
+    assert!(permitted.starts_with("0 rules, ") && permitted.ends_with(": nothing can act"), "{permitted}");
+    assert!(stage.host.log().contains(permitted), "{}", stage.host.log());
 }
 
 #[test]

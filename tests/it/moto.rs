@@ -108,7 +108,7 @@ fn check_words(shown: &str) {
         "attempt 1: done, request",
         "for verify: 6 desired, 6 running, 0 pending, 1 deployments",
         "verified",
-        "log was told of record",
+        "log was told, of record",
         "HighCpu resolved, resolves episode",
         "attempt 1: ecs:scale-service {\"desired\":4}",
     ] {
