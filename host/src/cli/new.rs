@@ -87,7 +87,10 @@ fn find_sdk(named: Option<&str>) -> anyhow::Result<Sdk> {
     }
     // <clone>/target/<profile>/balm: whoever built this program has the SDK beside it.
     let own = std::env::current_exe().context("a program knows where it is")?;
-    let beside = own.ancestors().map(|dir| dir.join("sdk")).find(|sdk| is_sdk(sdk));
+    // The target directory may lie elsewhere; then the clone is where it was when this was compiled.
+    let built_from = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk"));
+    let mut places = own.ancestors().map(|dir| dir.join("sdk")).chain(built_from.canonicalize());
+    let beside = places.find(|sdk| is_sdk(sdk));
     beside.map(Sdk::Folder).context("the SDK is not known: name the folder `sdk` of a clone of Balm with --sdk")
 }
 

@@ -29,9 +29,7 @@ pub fn balm_cloud() -> &'static Path {
 pub fn lend_a_target(project: &Path) -> MutexGuard<'static, ()> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let own = std::env::current_exe().expect("a program knows where it is");
-    let target = own.ancestors().find(|dir| dir.ends_with("target")).expect("it is built in a target directory");
-    let shared = target.join("tmp/policies");
+    let shared = target_dir().join("tmp/policies");
     std::fs::create_dir_all(&shared).expect("a directory can be made");
     std::os::unix::fs::symlink(shared, project.join("target")).expect("a link can be made");
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
@@ -49,10 +47,7 @@ pub fn lend_a_target(project: &Path) -> MutexGuard<'static, ()> {
 /// The whole workspace is selected although one program is built: features are those of all its packages together, as they
 /// were for the running program, so that nothing it stands on is compiled a second time.
 fn build(name: &str) -> PathBuf {
-    let own = std::env::current_exe().expect("a program knows where it is");
-    // <target>/<profile>/deps/<test> or <target>/<profile>/<program>
-    let dir = own.ancestors().skip(1).find(|dir| !dir.ends_with("deps")).expect("a program is in a directory");
-    let target = dir.parent().expect("a profile's directory is in the target directory");
+    let (dir, target) = (profile_dir(), target_dir());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let profile = if dir.ends_with("release") { "release" } else { "dev" };
     let mut cargo = Command::new(env!("CARGO"));
@@ -68,6 +63,17 @@ fn build(name: &str) -> PathBuf {
         .expect("cargo runs");
     assert!(built.success(), "{name} cannot be built");
     dir.join(name)
+}
+
+/// `<target>/<profile>`: where the programs lie, whatever the target directory is called.
+fn profile_dir() -> PathBuf {
+    let own = std::env::current_exe().expect("a program knows where it is");
+    // <target>/<profile>/deps/<test> or <target>/<profile>/<program>
+    own.ancestors().skip(1).find(|dir| !dir.ends_with("deps")).expect("a program is in a directory").into()
+}
+
+fn target_dir() -> PathBuf {
+    profile_dir().parent().expect("a profile's directory is in the target directory").into()
 }
 
 fn is_of_a_package(name: Option<&str>) -> bool {
