@@ -56,7 +56,9 @@ pub fn measure(load: Load, figures: &mut Figures) -> anyhow::Result<()> {
     let cloud = Cloud::start(1, Options::default(), None);
     cloud.create_service("web", 4);
     let files = Files::new(Dir::new("bench"), &cloud.endpoint());
-    files.write("balm.toml", &configuration(&cloud.endpoint(), "shadow"));
+    // Alerts that keep firing are looked at again: not while what was posted is still being evaluated.
+    let seldom = configuration(&cloud.endpoint(), "shadow").replace("out-pause = 60", "out-pause = 86400");
+    files.write("balm.toml", &seldom);
     let host = files.start();
     let (acknowledged, took) = post(&host.alerts, load)?;
     let ended = Instant::now();
