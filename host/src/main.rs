@@ -30,6 +30,7 @@ mod reload;
 mod shutdown;
 mod status;
 mod telemetry;
+mod text;
 
 #[cfg(test)]
 mod test_dir;

@@ -158,6 +158,18 @@ fn a_stop_of_everything_of_a_policy_or_of_a_target_holds_until_it_is_released() 
 }
 
 #[test]
+fn a_stop_of_a_policy_that_is_not_there_says_so_and_holds() {
+    let (_cloud, files) = stage("stop-nobody");
+    let host = files.start();
+    let said = files.balm_says(&["stop", "--policy", "web-cpu"]);
+    assert!(!said.contains("no policy of this name"), "{said}");
+    let said = files.balm_says(&["stop", "--policy", "web-cpo"]);
+    assert!(said.contains("policy web-cpo is stopped; record ") && said.contains("no policy of this name"), "{said}");
+    assert!(files.balm_says(&["status"]).contains("web-cpo"));
+    host.stop();
+}
+
+#[test]
 fn a_stop_of_something_else_halts_nothing_and_one_is_released_by_its_number() {
     let (cloud, files) = stage("stop-other");
     let host = files.start();

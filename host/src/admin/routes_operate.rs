@@ -130,6 +130,12 @@ pub(super) async fn engage_stop(
     if everything && let Err(error) = admin.kill_switch.engage(&by) {
         warning = format!("; the file STOPPED could not be written ({error}), so it does not outlive this process yet");
     }
+    // It holds all the same: a policy of this name may be about to arrive. But a typo in an emergency must show.
+    if let StopScope::Policy(policy) = &scope
+        && admin.status.view().policies.iter().all(|known| known.policy != *policy)
+    {
+        warning = "; no policy of this name is configured, so nothing that runs now is halted by it".into();
+    }
     let what = format!("{scope} is stopped");
     let recorded = tokio::time::timeout(RECORD_WITHIN, admin.inbox.ask(Input::Stop(scope, by.clone()))).await;
     // Once more: somebody who released an earlier stop in between may have released this one with it.

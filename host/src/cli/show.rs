@@ -8,6 +8,8 @@ use balm_core::{
     record::{AlertReceived, AttemptStarted, CallResult, Checked, Fact, IntentJudged, Reception, Record, TargetLooked},
 };
 
+use crate::text::is_invisible;
+
 /// A record, as one line and, where there is more to say, indented ones below it.
 pub(super) fn record(record: &Record) -> String {
     let (headline, details) = words(&record.fact);
@@ -18,9 +20,10 @@ pub(super) fn record(record: &Record) -> String {
     text
 }
 
-/// Alert text is written by strangers: it must not move the cursor.
+/// Alert text is written by strangers: it must neither move the cursor nor turn around what stands beside it.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_unicode().collect() } else { vec![c] }).collect()
+    let shown = |c: char| if c.is_control() || is_invisible(c) { c.escape_unicode().collect() } else { vec![c] };
+    text.chars().flat_map(shown).collect()
 }
 
 fn words(fact: &Fact) -> (String, Vec<String>) {
@@ -200,4 +203,14 @@ fn judged_words(judged: &IntentJudged) -> (String, Vec<String>) {
     };
     let details = checks.iter().map(check).chain([format!("guardrails {}", guardrails.short())]).collect();
     (format!("intent {intent} of policy {policy}: {verdict}"), details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_strangers_neither_moves_a_cursor_nor_turns_a_line_around() {
+        assert_eq!(printable("a\u{1b}[2J\nb\u{202e}c\u{200b}é"), r"a\u{1b}[2J\u{a}b\u{202e}c\u{200b}é");
+    }
 }

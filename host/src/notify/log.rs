@@ -5,8 +5,8 @@ use balm_core::{name::NotifierName, notice::Urgency};
 use super::{
     Delivery,
     message::{Body, Message},
-    text::printable,
 };
+use crate::text::printable;
 
 pub(super) fn deliver(notifier: &NotifierName, message: &Message) -> Delivery {
     let (about, episode, urgency, headline) = match &message.body {

@@ -8,7 +8,6 @@ mod http;
 mod log;
 mod message;
 mod slack;
-mod text;
 mod webhook;
 
 use std::{

@@ -5,7 +5,7 @@
 //! client makes a mention or a link by itself. Where Slack may parse markup (the fallback for notifications), the markup's
 //! characters are replaced by ones that look alike.
 
-use super::super::text::printable;
+use crate::text::printable;
 
 /// Not seen, and no part of any name or address.
 const JOINER: char = '\u{2060}';

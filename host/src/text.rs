@@ -2,7 +2,7 @@
 //! invisible character turns a sentence around.
 
 /// The text on one line, with everything that does not show as itself written out.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -16,7 +16,7 @@ pub(super) fn printable(text: &str) -> String {
 
 /// Format characters that are not seen and change what is: Unicode's bidirectional controls, zero-width characters, line
 /// and paragraph separators, tags, and the byte order mark.
-fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{61c}'
