@@ -106,12 +106,8 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let (inbox, waiting) = engine::inbox();
     let aws = Arc::new(Aws::new(&config.accounts, config.call_timeout).await);
     let looker = Arc::new(Looker::new(Arc::clone(&aws)));
-    let evaluator = Evaluator {
-        log: Arc::clone(&begun.log),
-        plugins: Arc::clone(&plugins),
-        looker: Arc::clone(&looker),
-        io: Handle::current(),
-    };
+    let evaluator =
+        Evaluator::new(Arc::clone(&begun.log), Arc::clone(&plugins), Arc::clone(&looker), Handle::current());
     let host = begun.parts.engine.state().host.clone();
     let about = About {
         host: host.clone(),

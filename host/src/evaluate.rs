@@ -4,31 +4,59 @@
 //! leads to.
 
 use std::{
-    sync::Arc,
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use balm_core::{
     alert::Alert,
     caps,
+    digest::Digest,
     engine::Order,
     evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Outcome, Query},
+    name::PolicyName,
     record::Fact,
+    target::Target,
 };
 use balm_sandbox::{Level, Plugin, Round};
+use futures_util::FutureExt as _;
 
 use crate::{journal::Log, look::Looker, plugins::Plugins};
 
 /// A whole evaluation, with all rounds and answers.
 const WALL: Duration = Duration::from_secs(15);
 
+/// Policies with their targets whose questions are remembered. At the cap all are forgotten: they cost one round more.
+const HABITS: usize = 4096;
+
+/// Evaluations after which a habit is learned anew, so that what a policy no longer asks is not read for ever.
+const HABIT_LASTS: u32 = 256;
+
 /// Evaluates policies.
 pub(crate) struct Evaluator {
-    pub(crate) log: Arc<Log>,
-    pub(crate) plugins: Arc<Plugins>,
-    pub(crate) looker: Arc<Looker>,
+    log: Arc<Log>,
+    plugins: Arc<Plugins>,
+    looker: Arc<Looker>,
     /// Where answers are fetched: guests have threads of their own.
-    pub(crate) io: tokio::runtime::Handle,
+    io: tokio::runtime::Handle,
+    habits: Mutex<HashMap<Asker, Habit>>,
+}
+
+/// Who asks: a version of a policy about the same targets mostly asks the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Asker {
+    policy: PolicyName,
+    digest: Digest,
+    targets: Vec<Target>,
+}
+
+/// What was asked the last time, which is answered before it is asked again: a round less for each evaluation.
+#[derive(Clone, Debug)]
+struct Habit {
+    queries: Arc<[Query]>,
+    left: u32,
 }
 
 /// An evaluation that is over.
@@ -40,20 +68,32 @@ struct Ending {
 }
 
 impl Evaluator {
+    pub(crate) fn new(log: Arc<Log>, plugins: Arc<Plugins>, looker: Arc<Looker>, io: tokio::runtime::Handle) -> Self {
+        Self { log, plugins, looker, io, habits: Mutex::new(HashMap::new()) }
+    }
+
+    /// The version that an order names, if it is in memory.
+    pub(crate) fn plugin(&self, order: &Order) -> Option<Arc<Plugin>> {
+        self.plugins.get(&order.digest)
+    }
+
     /// Evaluate what is due, by the version that it names. A plugin's trouble is in the capsule; there is always one.
     pub(crate) async fn evaluate(&self, order: Order, plugin: Option<Arc<Plugin>>) -> Capsule {
         let since = Instant::now();
-        let ending = match tokio::time::timeout(WALL, self.run(&order, plugin)).await {
-            Ok(ending) => ending,
-            Err(_) => {
+        let evaluating = AssertUnwindSafe(tokio::time::timeout(WALL, self.run(&order, plugin.as_deref())));
+        let ending = match evaluating.catch_unwind().await {
+            Ok(Ok(ending)) => ending,
+            Ok(Err(_)) => {
                 let message = format!("the evaluation with its answers took more than {} s", WALL.as_secs());
                 Ending::failed(FailureKind::OutOfTime, message)
             }
+            // It must not stay under way for ever.
+            Err(_) => Ending::failed(FailureKind::NotLoaded, crate::effects::BUG.into()),
         };
         capsule(order, ending, since.elapsed())
     }
 
-    async fn run(&self, order: &Order, plugin: Option<Arc<Plugin>>) -> Ending {
+    async fn run(&self, order: &Order, plugin: Option<&Plugin>) -> Ending {
         let Some(plugin) = plugin else {
             let message = format!("version {} of plugin {} is not in memory", order.digest.short(), order.plugin);
             return Ending::failed(FailureKind::NotLoaded, message);
@@ -73,7 +113,11 @@ impl Evaluator {
             now: order.now,
             seed: order.seed,
         };
-        self.rounds(order, &plugin, &mut input).await
+        let asker = Asker { policy: order.policy.clone(), digest: order.digest, targets: order.targets.clone() };
+        if let Some(queries) = self.habit(&asker) {
+            input.answers = self.answer(&queries).await;
+        }
+        self.rounds(order, &asker, plugin, &mut input).await
     }
 
     fn alert(&self, order: &Order) -> Result<Alert, String> {
@@ -84,13 +128,14 @@ impl Evaluator {
         }
     }
 
-    async fn rounds(&self, order: &Order, plugin: &Plugin, input: &mut Input) -> Ending {
+    async fn rounds(&self, order: &Order, asker: &Asker, plugin: &Plugin, input: &mut Input) -> Ending {
         let end = |answers: &mut Vec<Answer>, rounds, fuel, conclusion| Ending {
             answers: std::mem::take(answers),
             rounds,
             fuel,
             conclusion,
         };
+        let mut asked = 0;
         for round in 1..=caps::ROUNDS {
             let Round { outcome, fuel, log, log_dropped } = plugin.evaluate(input).await;
             say(order, &log, log_dropped);
@@ -98,8 +143,12 @@ impl Evaluator {
             match outcome {
                 Ok(Outcome::Decided(decision)) => return end(answers, round, fuel, Conclusion::Decided(decision)),
                 Err(failure) => return end(answers, round, fuel, Conclusion::Failed(failure)),
-                Ok(Outcome::Needs(queries)) => match check(order, answers, &queries) {
-                    Ok(()) => answers.extend(self.answer(queries).await),
+                Ok(Outcome::Needs(queries)) => match check(order, answers, asked, &queries) {
+                    Ok(()) => {
+                        asked += queries.len();
+                        answers.extend(self.answer(&queries).await);
+                        self.learn(asker, answers);
+                    }
                     Err(message) => {
                         let failure = Failure { kind: FailureKind::Queries, message };
                         return end(answers, round, fuel, Conclusion::Failed(failure));
@@ -113,29 +162,56 @@ impl Evaluator {
     }
 
     /// All at once: a round takes as long as its slowest answer.
-    async fn answer(&self, queries: Vec<Query>) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(queries.len());
+    async fn answer(&self, queries: &[Query]) -> Vec<Answer> {
+        if let Some(answers) = queries.iter().map(|query| self.looker.answer_at_once(query)).collect() {
+            return answers;
+        }
         let asked: Vec<_> = queries
-            .into_iter()
+            .iter()
+            .cloned()
             .map(|query| {
                 let looker = Arc::clone(&self.looker);
                 self.io.spawn(async move { looker.answer(query).await })
             })
             .collect();
+        let mut answers = Vec::with_capacity(asked.len());
         for answer in asked {
             // A panic in a reader is a bug of ours; the plugin sees an answer less and asks again.
             answers.extend(answer.await);
         }
         answers
     }
+
+    /// What this policy will most likely ask.
+    fn habit(&self, asker: &Asker) -> Option<Arc<[Query]>> {
+        let mut habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
+        let habit = habits.get_mut(asker)?;
+        let Some(left) = habit.left.checked_sub(1) else {
+            habits.remove(asker);
+            return None;
+        };
+        habit.left = left;
+        Some(Arc::clone(&habit.queries))
+    }
+
+    fn learn(&self, asker: &Asker, answers: &[Answer]) {
+        let queries = answers.iter().rev().take(caps::QUERIES).rev().map(|answer| answer.query.clone()).collect();
+        let mut habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
+        if habits.len() >= HABITS {
+            habits.clear();
+        }
+        habits.insert(asker.clone(), Habit { queries, left: HABIT_LASTS });
+    }
 }
 
 /// What a plugin may ask: kinds of its manifest, about targets of its policy, a bounded number of times.
-fn check(order: &Order, answers: &[Answer], queries: &[Query]) -> Result<(), String> {
+///
+/// What was answered before it was asked does not count against that number.
+fn check(order: &Order, answers: &[Answer], asked: usize, queries: &[Query]) -> Result<(), String> {
     if queries.is_empty() {
         return Err("it needs answers and asks nothing".into());
     }
-    if answers.len() + queries.len() > caps::QUERIES {
+    if asked + queries.len() > caps::QUERIES {
         return Err(format!("it asks more than {} queries", caps::QUERIES));
     }
     for query in queries {
@@ -187,11 +263,6 @@ fn capsule(order: Order, ending: Ending, took: Duration) -> Capsule {
         conclusion,
         superseded: false,
     }
-}
-
-/// The capsule of an evaluation that could not be made.
-pub(crate) fn failed(order: Order, failure: Failure) -> Capsule {
-    capsule(order, Ending::failed(failure.kind, failure.message), Duration::ZERO)
 }
 
 impl Ending {

@@ -39,6 +39,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// Alerts are allocated on one thread and freed on another all the time, over which the C library's allocator contends.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // reqwest takes the process's provider and panics without one; that AWS's client sets it first is not to be relied on.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -123,10 +123,13 @@ pub const NOTICE_TEXT_BYTES: usize = 1_024;
 pub const INTENTS: usize = 8_000_000;
 
 /// Evaluations under way at once.
-pub const EVALUATIONS_IN_FLIGHT: usize = 64;
+pub const EVALUATIONS_IN_FLIGHT: usize = 256;
 
 /// Looks under way at once: a bound on concurrent reads of AWS.
 pub const LOOKS_IN_FLIGHT: usize = 32;
+
+/// Looks of one step that are answered by what was read a moment ago, so that a step stays short.
+pub const LOOKS_AT_ONCE: usize = 1_024;
 
 /// Instances of a group that is read and changed. An instance takes some 120 bytes of a look's record, and one intent makes
 /// tens of looks; a larger group is refused as unreadable.

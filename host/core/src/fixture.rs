@@ -8,7 +8,7 @@ use crate::{
     alert::{Alert, Status, tests::firing},
     configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
     digest::Digest,
-    engine::{Effect, Engine, genesis},
+    engine::{Effect, Engine, Handed, genesis},
     evaluation::{Capsule, Conclusion, Decision, Proposal, Trigger},
     guard::ProposedIntent,
     input::{Input, Reply, Resume},
@@ -247,7 +247,10 @@ impl Bench {
 
     pub(crate) fn release(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.engine.release(|effect| effects.push(effect));
+        self.engine.release(|effect| {
+            effects.push(effect);
+            Handed::UnderWay
+        });
         effects
     }
 

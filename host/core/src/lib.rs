@@ -20,6 +20,7 @@ pub mod digest;
 pub mod engine;
 pub mod episode;
 pub mod evaluation;
+mod glance;
 pub mod guard;
 pub mod input;
 pub mod intent;

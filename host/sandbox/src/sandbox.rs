@@ -122,6 +122,7 @@ fn pool() -> PoolingAllocationConfig {
         .max_unused_warm_slots(limits::INSTANCES)
         .linear_memory_keep_resident(limits::MEMORY_KEPT_BYTES)
         .table_keep_resident(limits::TABLE_KEPT_BYTES)
+        .async_stack_keep_resident(limits::STACK_KEPT_BYTES)
         .pagemap_scan(Enabled::Auto);
     pool
 }

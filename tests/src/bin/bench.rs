@@ -31,8 +31,8 @@ fn main() -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(decide::measure(&records, &mut figures))?;
     }
-    if wanted("load") {
-        eprintln!("loading a host with single alerts, then with bodies of 100");
+    if wanted("load") || wanted("requests") {
+        eprintln!("loading a host with single alerts");
         let single = load::Load {
             alerts: 1,
             lasts,
@@ -41,6 +41,9 @@ fn main() -> anyhow::Result<()> {
             drain: "drain_s_single",
         };
         load::measure(single, &mut figures)?;
+    }
+    if wanted("load") || wanted("bodies") {
+        eprintln!("loading a host with bodies of 100 alerts");
         let bodies = load::Load { alerts: 100, lasts, key: "ack_alerts_per_s", audit: "audit_lag_s", drain: "drain_s" };
         load::measure(bodies, &mut figures)?;
     }

@@ -5,7 +5,7 @@ use balm_core::{
     alert::Alert,
     configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
     digest::Digest,
-    engine::{Effect, Engine, genesis},
+    engine::{Effect, Engine, Handed, genesis},
     input::{Input, Reply},
     json::Json,
     line::{self, Chain, Framing},
@@ -209,7 +209,10 @@ impl Host {
         }
         let mut effects = Vec::new();
         if !matches!(crash, Some(Crash::BeforeAnswer | Crash::BeforeRelease)) {
-            self.engine.release(|effect| effects.push(effect));
+            self.engine.release(|effect| {
+                effects.push(effect);
+                Handed::UnderWay
+            });
         }
         Stepped { crashed: crash.is_some(), durable: records, effects, unanswered }
     }
