@@ -44,7 +44,7 @@ async fn load(sandbox: &Arc<Sandbox>, path: &str) -> Plugin {
     Plugin::load(sandbox, name.parse().expect("a name"), &bytes).await.expect("it is a plugin")
 }
 
-pub(crate) fn input(settings: &str) -> Input {
+fn input(settings: &str) -> Input {
     let alert = Alert {
         source: "grafana".parse().expect("a name"),
         org: "1".into(),

@@ -17,7 +17,12 @@ mod traps;
 
 use std::sync::Arc;
 
-use balm_core::evaluation::{FailureKind, Input, Outcome};
+use balm_core::{
+    alert::{Alert, Status},
+    evaluation::{FailureKind, Input, Outcome, Trigger},
+    json::Json,
+    time::Timestamp,
+};
 use balm_sandbox::{Plugin, Round, Sandbox};
 
 /// One guest of the corpus.
@@ -75,11 +80,11 @@ const fn misbehave(name: &'static str, settings: &'static str, ending: Ending) -
 }
 
 /// Load a guest, let it check its settings and evaluate twice, as a host would, and compare with its ending: nothing, or
-/// what is otherwise. The input's settings are replaced by the guest's own.
-pub async fn judge(sandbox: &Arc<Sandbox>, hostile: &Hostile, input: Input) -> Result<(), String> {
+/// what is otherwise.
+pub async fn judge(sandbox: &Arc<Sandbox>, hostile: &Hostile) -> Result<(), String> {
     let bytes = (hostile.bytes)();
     let name = plugin_name(hostile.name).parse().expect("a plugin's name");
-    let settings = balm_core::json::Json::parse(hostile.settings).expect("settings are JSON");
+    let settings = Json::parse(hostile.settings).expect("settings are JSON");
     let loaded = match Plugin::load(sandbox, name, &bytes).await {
         Err(error) => return matches_ending(hostile, &Ended::Refused(error.to_string())),
         Ok(plugin) => plugin,
@@ -87,7 +92,7 @@ pub async fn judge(sandbox: &Arc<Sandbox>, hostile: &Hostile, input: Input) -> R
     if let Err(why) = loaded.validate_settings(&settings).await {
         return matches_ending(hostile, &Ended::RefusedSettings(why));
     }
-    let input = Input { settings, ..input };
+    let input = input(settings);
     let first = loaded.evaluate(&input).await;
     matches_ending(hostile, &Ended::of(&first))?;
     let second = loaded.evaluate(&input).await;
@@ -96,6 +101,35 @@ pub async fn judge(sandbox: &Arc<Sandbox>, hostile: &Hostile, input: Input) -> R
         return Err(format!("its second evaluation is another: {first:?} and {second:?}"));
     }
     Ok(())
+}
+
+/// An alert about a service, as every guest is given it.
+fn input(settings: Json) -> Input {
+    let alert = Alert {
+        source: "grafana".parse().expect("a name"),
+        org: "1".into(),
+        fingerprint: "c6eadffa33fcdf37".into(),
+        status: Status::Firing,
+        name: "HighCpu".into(),
+        labels: [("alertname".to_owned(), "HighCpu".to_owned())].into(),
+        annotations: [].into(),
+        values: [("A".to_owned(), 93.4)].into(),
+        starts_at: None,
+        ends_at: None,
+        url: String::new(),
+        held: None,
+    };
+    Input {
+        alert: Arc::new(alert),
+        policy: "hostile".parse().expect("a name"),
+        targets: vec![crate::harness::cloud::arn("web").parse().expect("a target")],
+        settings,
+        answers: Vec::new(),
+        trigger: Trigger::Fired,
+        history: Vec::new(),
+        now: Timestamp::from_millis(1_795_435_200_123),
+        seed: 7,
+    }
 }
 
 /// A guest's name as that of a plugin.

@@ -160,6 +160,7 @@ fn imports_a_name_twice() -> Vec<u8> {
     Guest { imports: &r#"(import "wasi:cli/exit@0.2.0" (instance))"#.repeat(2), ..Guest::default() }.build()
 }
 
+#[derive(Clone, Copy)]
 enum Lie {
     Name,
     Action,
