@@ -10,6 +10,7 @@ mod bad_input;
 mod bad_plugins;
 mod commands;
 mod compile;
+mod corpus;
 mod denied;
 mod deploy;
 mod disk_full;

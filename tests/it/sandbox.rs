@@ -34,7 +34,7 @@ const ENDINGS: [(&str, FailureKind, &str); 15] = [
 /// Ways that end as a decision all the same, since what was too much is swallowed.
 const SWALLOWED: [&str; 3] = ["log", "print", "look-around"];
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 

@@ -2,14 +2,13 @@
 //!
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do; `kills` ends them at
 //! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and
-//! the model cloud under one seed; `bench` measures.
-//! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
-//! `bench` measures, and `swaps` replaces plugins under load.
-//! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
+//! the model cloud under one seed. `bench` measures, `swaps` replaces plugins under load, and `corpus` has the hostile guests.
+//! `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
 //! Nothing here is shipped.
 
 pub mod bench;
 pub mod book;
+pub mod corpus;
 pub mod harness;
 pub mod kills;
 pub mod reference;

@@ -4,11 +4,14 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
 use balm_core::record::Record;
+use balm_sandbox::Sandbox;
 use balm_tests::{
+    corpus,
     harness::{Dir, journal},
     kills::{self, Report},
     replay, sim, swaps,
@@ -24,6 +27,9 @@ const SWAPS: u64 = 1_000;
 
 /// How much later an alert may be acknowledged while plugins are swapped.
 const SWAP_P99_RATIO: f64 = 2.0;
+
+/// Guests that the corpus has at least.
+const HOSTILE_GUESTS: usize = 54;
 
 /// Things that the type of an approved intent must not allow, each a program that must not compile.
 const TYPE_PROOFS: u64 = 3;
@@ -71,6 +77,9 @@ fn main() -> anyhow::Result<ExitCode> {
         let keep = arguments.keep.as_ref().map(|dir| dir.join("swaps"));
         promises.extend(swap_promises(&swaps::run(&swaps::Options { swaps, seed: SEED, keep }), swaps));
     }
+    if wanted("hostile") {
+        promises.extend(hostile()?);
+    }
     if wanted("sim") {
         let seeds = SEEDS * u64::from(times);
         eprintln!("simulating {seeds} lives of a host");
@@ -93,6 +102,35 @@ fn types() -> anyhow::Result<Vec<Promise>> {
     let refused = said.lines().filter(|line| line.contains("compile fail") && line.ends_with("ok")).count() as u64;
     let says = "programs that hand the executor something unvalidated, and do not compile";
     Ok(vec![Promise { says, key: "type_proofs", figure: refused as f64, holds: refused >= TYPE_PROOFS }])
+}
+
+/// Each guest of the hostile corpus in a sandbox that all share: it must end as it is written, twice the same.
+fn hostile() -> anyhow::Result<Vec<Promise>> {
+    let guests = corpus::all();
+    eprintln!("running {} hostile guests", guests.len());
+    let sandbox = Arc::new(Sandbox::new()?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut contained = 0_u32;
+    for guest in &guests {
+        match runtime.block_on(corpus::judge(&sandbox, guest)) {
+            Ok(()) => contained += 1,
+            Err(why) => eprintln!("{why}"),
+        }
+    }
+    Ok(vec![
+        Promise {
+            says: "hostile guests that were loaded, asked and evaluated",
+            key: "hostile_guests",
+            figure: guests.len() as f64,
+            holds: guests.len() >= HOSTILE_GUESTS,
+        },
+        Promise {
+            says: "of them that ended as that plugin's own refusal or failure, or without effect",
+            key: "hostile_contained",
+            figure: f64::from(contained),
+            holds: contained as usize == guests.len(),
+        },
+    ])
 }
 
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
