@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use balm_core::record::Record;
 use balm_tests::{
+    approvals,
     harness::{Dir, journal},
     kills::{self, Report},
     replay, sim, swaps,
@@ -27,6 +28,9 @@ const SWAP_P99_RATIO: f64 = 2.0;
 
 /// Things that the type of an approved intent must not allow, each a program that must not compile.
 const TYPE_PROOFS: u64 = 3;
+
+/// What somebody may try with an approval, at least.
+const APPROVAL_CASES: usize = 60;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -55,6 +59,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut promises = Vec::new();
     if wanted("type") {
         promises.extend(types()?);
+    }
+    if wanted("approval") {
+        eprintln!("trying what may be tried with approvals");
+        promises.extend(approved());
     }
     if wanted("kill") || wanted("replay") {
         let dir = arguments.keep.clone().map_or_else(|| Dir::new("prove"), Dir::kept);
@@ -93,6 +101,25 @@ fn types() -> anyhow::Result<Vec<Promise>> {
     let refused = said.lines().filter(|line| line.contains("compile fail") && line.ends_with("ok")).count() as u64;
     let says = "programs that hand the executor something unvalidated, and do not compile";
     Ok(vec![Promise { says, key: "type_proofs", figure: refused as f64, holds: refused >= TYPE_PROOFS }])
+}
+
+fn approved() -> Vec<Promise> {
+    let (cases, wrong) = (approvals::cases().len(), approvals::wrong());
+    wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    vec![
+        Promise {
+            says: "things that somebody may try with an approval",
+            key: "approval_cases",
+            figure: cases as f64,
+            holds: cases >= APPROVAL_CASES,
+        },
+        Promise {
+            says: "of them that end otherwise than they must",
+            key: "approval_wrong",
+            figure: wrong.len() as f64,
+            holds: wrong.is_empty(),
+        },
+    ]
 }
 
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
