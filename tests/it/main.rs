@@ -1,6 +1,7 @@
 //! Whole-system tests: the real programs, spoken to as strangers do.
 
 mod api;
+mod approvals;
 mod arrivals;
 mod asg;
 mod asg_moto;

@@ -5,7 +5,13 @@
 //! the model cloud under one seed. `bench` measures, `swaps` replaces plugins under load, and `corpus` has the hostile guests.
 //! `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
 //! Nothing here is shipped.
+//! the model cloud under one seed; `bench` measures.
+//! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
+//! `bench` measures, and `swaps` replaces plugins under load.
+//! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
+//! `approvals` is the table of everything that somebody may try with an approval. Nothing here is shipped.
 
+pub mod approvals;
 pub mod bench;
 pub mod book;
 pub mod corpus;

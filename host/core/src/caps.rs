@@ -89,6 +89,18 @@ pub const ADMISSIONS: usize = 100_000;
 /// The longest window of a limit, in seconds: a week.
 pub const LIMIT_WINDOW_MOST_S: u64 = 7 * 24 * 3600;
 
+/// Approvals asked for at once. Nobody reads more; at the cap what needs another one is not done.
+pub const APPROVALS: usize = 1_000;
+
+/// Ended requests for approvals of which it is known how they ended: for whoever says yes too late.
+pub const APPROVALS_REMEMBERED: usize = 1_000;
+
+/// The longest time that a request for approvals may wait, in seconds: an episode lives a day without a sign of life.
+pub const APPROVAL_EXPIRES_MOST_S: u64 = 24 * 3600;
+
+/// Characters of what somebody typed for a plan's hash, which has 64, that stand in a record.
+pub const APPROVAL_PLAN_CHARS: usize = 80;
+
 /// Stops in force at once. At the cap a further one is refused: the widest stop needs only one place.
 pub const STOPS: usize = 1_000;
 

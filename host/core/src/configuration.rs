@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    approval::Terms,
     digest::Digest,
     json::Json,
     name::{NotifierName, PluginName, PolicyName, SourceName},
@@ -31,6 +32,9 @@ pub struct Configuration {
     pub paced: Vec<NotifierName>,
     /// Times.
     pub timing: Timing,
+    /// Who may approve, and for how long a request waits.
+    #[serde(default, skip_serializing_if = "Terms::is_default")]
+    pub approval: Terms,
 }
 
 /// Times that the rules depend on.

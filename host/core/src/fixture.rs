@@ -6,6 +6,7 @@ use balm_catalogue::{asg, ecs};
 
 use crate::{
     alert::{Alert, Status, tests::firing},
+    approval::Terms,
     configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
     digest::Digest,
     engine::{Effect, Engine, Handed, genesis},
@@ -63,6 +64,7 @@ pub(crate) fn configuration() -> Configuration {
         notifiers: vec!["log".parse().expect("a name"), "team".parse().expect("a name")],
         paced: vec!["team".parse().expect("a name")],
         timing: Timing::default(),
+        approval: Terms::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{
     alert::Alert,
+    approval::Said,
     configuration::Configuration,
     evaluation::Capsule,
     look::Reading,
@@ -73,6 +74,8 @@ pub enum Input {
     Stop(StopScope, Person),
     /// A person ends stops: the one with this number, or all that halt exactly this.
     Resume(Resume, Person),
+    /// A person says something of an approval.
+    Approval(Box<Said>),
     /// People were told, or could not be.
     NoticeSent(NoticeSent),
     /// Somebody asked for what its role does not allow.
@@ -117,6 +120,6 @@ pub enum Reply {
     Recorded(Seq),
     /// Nothing was recorded: there is no room. Try again later.
     Overloaded(String),
-    /// Nothing was recorded: it cannot be done, for this reason.
+    /// It cannot be done, for this reason; nothing was recorded but that it was asked for, where that matters.
     Refused(String),
 }

@@ -3,7 +3,8 @@
 //! An alert comes in ([`alert`]) and opens an episode or belongs to one ([`episode`]). The policies that it concerns are
 //! found ([`configuration`]) and evaluated ([`evaluation`]); each evaluation is kept as a capsule. What a policy proposes
 //! is an intent ([`intent`]); the host looks at the target for itself ([`look`]), and the guard ([`guard`]) judges. Only the
-//! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). All of it is records
+//! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). What it does not admit alone waits for
+//! people ([`approval`]). All of it is records
 //! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]). What all
 //! records say together is the state ([`state`]); what is due is a function of it ([`engine`]). People are told by notices
 //! ([`notice`], [`notices`]). Every bound stands in [`caps`].
@@ -13,6 +14,7 @@
 
 pub mod action;
 pub mod alert;
+pub mod approval;
 pub mod caps;
 pub mod configuration;
 mod decide;

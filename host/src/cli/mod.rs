@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and who answers.
 
+mod approvals;
 mod audit;
 mod check;
 mod client;
@@ -189,6 +190,25 @@ Examples:
         #[arg(long, default_value = "no reason given")]
         why: String,
     },
+    /// List the intents that wait for the approval of people: the plan in words, its hash, who has approved it, and until when.
+    Approvals {
+        #[command(flatten)]
+        place: Place,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Approve the plan of an intent, take your approval back, or deny it.
+    ///
+    /// An approval is bound to the hash of the plan that you have read, counts once, and expires. With the last one that is
+    /// needed the intent is proposed again: Balm looks afresh, every check runs, and it is done once if nothing has changed.
+    #[command(after_help = "\
+Examples:
+  balm approvals                                    what waits, with the hash of each plan
+  balm approve 1042.0 --plan HASH --why 'checked'
+  balm approve 1042.0 --plan HASH --withdraw
+  balm approve 1042.0 --plan HASH --deny --why 'the database is next'")]
+    Approve(approvals::Approve),
     /// Have the running host read its sources, notifiers, guardrails and policies again. A wrong one keeps the old, and
     /// everything that is wrong is told.
     Reload {
@@ -218,8 +238,8 @@ Examples:
     Credential {
         /// What its holder is called in records.
         name: CredentialName,
-        /// What its holder may do: a viewer reads, an operator also stops, releases and accepts the clock, an approver will
-        /// approve, an admin may everything.
+        /// What its holder may do: a viewer reads, an operator also stops, releases and accepts the clock, an approver
+        /// approves, an admin may everything.
         #[arg(long, value_enum)]
         role: Role,
         /// One object of JSON, with token, name, role and hash.
@@ -306,6 +326,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let request = admin::ResumeRequest { stop, scope, why };
             resume(&place.client()?, &request)?;
         }
+        Command::Approvals { place, json } => approvals::list(&place, json)?,
+        Command::Approve(approve) => approvals::say(approve)?,
         Command::Reload { place, why } => say_done(&place.client()?.post("/reload", &admin::Why { why })?)?,
         Command::Plugins { place, json } => plugins::run(&place.client()?, json)?,
         Command::AcceptClock { place, why } => {

@@ -37,6 +37,9 @@ fn words(status: &Value) -> String {
     if number("clock-ahead-ms") > 0 {
         lines.push(format!("the clock was set ahead by {} ms: `balm accept-clock`", number("clock-ahead-ms")));
     }
+    if number("approvals") > 0 {
+        lines.push(format!("{} intents wait for the approval of people: `balm approvals`", number("approvals")));
+    }
     for stop in list(&status["stops"]) {
         let scope = &stop["scope"];
         let what = scope.as_str().map_or_else(|| scope.to_string(), str::to_owned);

@@ -4,6 +4,7 @@
 //! know how anything configured here works.
 
 pub(crate) mod admin;
+mod approval;
 mod aws;
 mod document;
 mod guardrails;
@@ -72,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// The admin API beside the socket, if there is to be one.
     pub(crate) admin: Option<admin::Admin>,
+    /// Who may approve beside its credentials.
+    pub(crate) approval: approval::Approval,
     /// Where plugins are.
     pub(crate) plugins: PathBuf,
     /// Where the guardrails are.
@@ -188,8 +191,11 @@ impl Config {
             new.core.guardrails.clone_from(&running.core.guardrails);
         }
         (self.policies, self.sources, self.notifiers) = (new.policies, new.sources, new.notifiers);
+        self.approval = new.approval;
         let timing = Timing { settle_ms: running.core.timing.settle_ms, ..new.core.timing };
-        self.core = Configuration { accounts: running.core.accounts.clone(), timing, ..new.core };
+        // The credentials are still those that the host started with.
+        let approval = self.approval.terms(self.admin.as_ref());
+        self.core = Configuration { accounts: running.core.accounts.clone(), timing, approval, ..new.core };
         Ok(differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_owned()).collect())
     }
 }
@@ -216,6 +222,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         root.mistake(typed.map_or(0, |at| at.line), what + ": lower it, or raise segment-mib in [journal]");
     }
     let admin = admin::read(&mut root, dir);
+    let approval = approval::read(&mut root);
     let sources = sources::read(&mut root, dir);
     let (accounts, call_timeout) = aws::read(&mut root);
     let notifiers = notifiers::read(&mut root, dir);
@@ -236,12 +243,14 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         notifiers: notifiers.keys().cloned().collect(),
         paced: notifiers.iter().filter(|(_, notifier)| notifier.is_paced()).map(|(name, _)| name.clone()).collect(),
         timing,
+        approval: approval.terms(admin.as_ref()),
     };
     Some(Config {
         file: path.to_owned(),
         data,
         listen: listen?,
         admin,
+        approval,
         plugins,
         guardrails: guardrails_dir,
         policies,

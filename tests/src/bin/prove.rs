@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use balm_core::record::Record;
 use balm_sandbox::Sandbox;
 use balm_tests::{
-    corpus,
+    approvals, corpus,
     harness::{Dir, journal},
     kills::{self, Report},
     replay, sim, swaps,
@@ -33,6 +33,9 @@ const HOSTILE_GUESTS: usize = 54;
 
 /// Things that the type of an approved intent must not allow, each a program that must not compile.
 const TYPE_PROOFS: u64 = 3;
+
+/// What somebody may try with an approval, at least.
+const APPROVAL_CASES: usize = 60;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -61,6 +64,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut promises = Vec::new();
     if wanted("type") {
         promises.extend(types()?);
+    }
+    if wanted("approval") {
+        eprintln!("trying what may be tried with approvals");
+        promises.extend(approved());
     }
     if wanted("kill") || wanted("replay") {
         let dir = arguments.keep.clone().map_or_else(|| Dir::new("prove"), Dir::kept);
@@ -131,6 +138,25 @@ fn hostile() -> anyhow::Result<Vec<Promise>> {
             holds: contained as usize == guests.len(),
         },
     ])
+}
+
+fn approved() -> Vec<Promise> {
+    let (cases, wrong) = (approvals::cases().len(), approvals::wrong());
+    wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    vec![
+        Promise {
+            says: "things that somebody may try with an approval",
+            key: "approval_cases",
+            figure: cases as f64,
+            holds: cases >= APPROVAL_CASES,
+        },
+        Promise {
+            says: "of them that end otherwise than they must",
+            key: "approval_wrong",
+            figure: wrong.len() as f64,
+            holds: wrong.is_empty(),
+        },
+    ]
 }
 
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {

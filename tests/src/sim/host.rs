@@ -3,6 +3,7 @@
 
 use balm_core::{
     alert::Alert,
+    approval::Terms,
     configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
     digest::Digest,
     engine::{Effect, Engine, Handed, genesis},
@@ -310,5 +311,6 @@ fn configuration() -> Configuration {
         notifiers: vec!["log".parse().expect("a name")],
         paced: vec!["log".parse().expect("a name")],
         timing: Timing { settle_ms: SETTLE_MS, ..Timing::default() },
+        approval: Terms::default(),
     }
 }
