@@ -2,7 +2,7 @@
 //!
 //! When the guard says that an intent needs people, a request is made: it shows the whole plan and its hash, and only
 //! whoever repeats that hash can say yes. It owns the plan, who may speak, and whether what somebody says counts; the
-//! records are in [`record`](crate::approval::record), what follows from them in `decide`. It refuses to know how a person
+//! records are in [`record`], what follows from them in `decide`. It refuses to know how a person
 //! proved who they are.
 
 pub mod record;
