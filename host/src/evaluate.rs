@@ -143,7 +143,7 @@ impl Evaluator {
             match outcome {
                 Ok(Outcome::Decided(decision)) => return end(answers, round, fuel, Conclusion::Decided(decision)),
                 Err(failure) => return end(answers, round, fuel, Conclusion::Failed(failure)),
-                Ok(Outcome::Needs(queries)) => match check(order, answers, asked, &queries) {
+                Ok(Outcome::Needs(queries)) => match may_ask(&order.queries, &order.targets, answers, asked, &queries) {
                     Ok(()) => {
                         asked += queries.len();
                         answers.extend(self.answer(&queries).await);
@@ -207,7 +207,13 @@ impl Evaluator {
 /// What a plugin may ask: kinds of its manifest, about targets of its policy, a bounded number of times.
 ///
 /// What was answered before it was asked does not count against that number.
-fn check(order: &Order, answers: &[Answer], asked: usize, queries: &[Query]) -> Result<(), String> {
+pub(crate) fn may_ask(
+    declared: &[String],
+    targets: &[Target],
+    answers: &[Answer],
+    asked: usize,
+    queries: &[Query],
+) -> Result<(), String> {
     if queries.is_empty() {
         return Err("it needs answers and asks nothing".into());
     }
@@ -215,10 +221,10 @@ fn check(order: &Order, answers: &[Answer], asked: usize, queries: &[Query]) -> 
         return Err(format!("it asks more than {} queries", caps::QUERIES));
     }
     for query in queries {
-        if !order.queries.contains(&query.kind) {
+        if !declared.contains(&query.kind) {
             return Err(format!("it asks {:?}, which its manifest does not declare", query.kind));
         }
-        if !order.targets.iter().any(|target| target.to_string() == query.target) {
+        if !targets.iter().any(|target| target.to_string() == query.target) {
             return Err(format!("it asks about {:?}, which is none of its targets", query.target));
         }
         if answers.iter().any(|answer| answer.query == *query) {

@@ -21,12 +21,12 @@ use balm_core::{
     json::Json,
     name::{PluginName, PolicyName},
 };
-use balm_sandbox::Plugin;
+use balm_sandbox::{Class, Plugin};
 
 use crate::compile::Compiler;
 
 /// Bytes of a file that are read at most: one more than a plugin may have, so that its size is refused and not cut.
-const READ_BYTES: u64 = (4 << 20) + 1;
+const READ_BYTES: u64 = Class::Runtime.most_bytes() as u64 + 1;
 
 /// Below the data directory: the bytes of every version that was ever in force.
 const KEPT: &str = "plugins";
