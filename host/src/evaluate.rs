@@ -143,17 +143,19 @@ impl Evaluator {
             match outcome {
                 Ok(Outcome::Decided(decision)) => return end(answers, round, fuel, Conclusion::Decided(decision)),
                 Err(failure) => return end(answers, round, fuel, Conclusion::Failed(failure)),
-                Ok(Outcome::Needs(queries)) => match may_ask(&order.queries, &order.targets, answers, asked, &queries) {
-                    Ok(()) => {
-                        asked += queries.len();
-                        answers.extend(self.answer(&queries).await);
-                        self.learn(asker, answers);
+                Ok(Outcome::Needs(queries)) => {
+                    match may_ask(&order.queries, &order.targets, answers, asked, &queries) {
+                        Ok(()) => {
+                            asked += queries.len();
+                            answers.extend(self.answer(&queries).await);
+                            self.learn(asker, answers);
+                        }
+                        Err(message) => {
+                            let failure = Failure { kind: FailureKind::Queries, message };
+                            return end(answers, round, fuel, Conclusion::Failed(failure));
+                        }
                     }
-                    Err(message) => {
-                        let failure = Failure { kind: FailureKind::Queries, message };
-                        return end(answers, round, fuel, Conclusion::Failed(failure));
-                    }
-                },
+                }
             }
         }
         let message = format!("it needs more than {} rounds", caps::ROUNDS);

@@ -6,7 +6,9 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use wasmparser::{CanonicalFunction, CanonicalOption, ComponentCanonicalSectionReader, ImportSectionReader, Parser, Payload, TypeRef};
+use wasmparser::{
+    CanonicalFunction, CanonicalOption, ComponentCanonicalSectionReader, ImportSectionReader, Parser, Payload, TypeRef,
+};
 use wasmtime::{Engine, component::Component};
 
 use crate::{

@@ -70,9 +70,14 @@ function write(decision: Decision): RawDecision {
   return {
     intents: decision.intents.map(writeIntent),
     explanation: decision.because.join("; "),
-    lookAgainAfter: decision.lookAgainAfter ?? null,
+    lookAgainAfter: writeU32(decision.lookAgainAfter),
     extra: "{}",
   };
+}
+
+/** componentize-qjs takes a whole number of 32 bits as QuickJS has it: above 2147483647 it would be cut to that. */
+function writeU32(value: number | undefined): number | null {
+  return value === undefined ? null : Math.min(value, 4_294_967_295) | 0;
 }
 
 function writeIntent(intent: Intent) {
@@ -81,7 +86,7 @@ function writeIntent(intent: Intent) {
     target: intent.target,
     parameters: JSON.stringify(intent.parameters),
     expects: JSON.stringify(intent.expects),
-    verifyWithin: intent.verifyWithin ?? null,
+    verifyWithin: writeU32(intent.verifyWithin),
     undo: intent.undo ?? false,
     reason: intent.reason,
   };

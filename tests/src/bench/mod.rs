@@ -4,6 +4,7 @@
 
 pub mod act;
 pub mod decide;
+pub mod languages;
 pub mod load;
 pub mod raw;
 

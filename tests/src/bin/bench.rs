@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balm_tests::bench::{Figures, act, decide, load, raw};
+use balm_tests::bench::{Figures, act, decide, languages, load, raw};
 use clap::Parser;
 
 #[derive(Debug, Parser)]
@@ -10,7 +10,7 @@ struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, act (with decide) or load.
+    /// Only raw, act (with decide), languages or load.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
@@ -30,6 +30,10 @@ fn main() -> anyhow::Result<()> {
         let records = act::measure(&mut figures)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(decide::measure(&records, &mut figures))?;
+    }
+    if wanted("languages") {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(languages::measure(&mut figures))?;
     }
     if wanted("load") || wanted("requests") {
         eprintln!("loading a host with single alerts");

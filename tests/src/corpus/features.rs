@@ -35,11 +35,7 @@ pub(super) const GUESTS: &[Hostile] = &[
     guest("calls_in_its_tail", calls_in_its_tail, Fails(OutOfFuel, "instructions")),
     guest("computes_relaxed", computes_relaxed, OFF),
     guest("computes_with_128_bits", computes_with_128_bits, OFF),
-    guest(
-        "computes_its_constants",
-        || module("(global i32 (i32.add (i32.const 1) (i32.const 1)))"),
-        Decides(SAYS),
-    ),
+    guest("computes_its_constants", || module("(global i32 (i32.add (i32.const 1) (i32.const 1)))"), Decides(SAYS)),
     guest("switches_stacks", || module("(type $f (func)) (type $c (cont $f))"), OFF),
     guest("has_a_future", || after("(type (future u32))"), OFF),
     guest("has_a_stream", || after("(type (stream u8))"), OFF),

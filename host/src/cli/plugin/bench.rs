@@ -37,7 +37,7 @@ pub(super) fn run(file: &Path, scene: &Scene, as_json: bool) -> anyhow::Result<E
         Err(failure) => bail!("it decides nothing: {}: {}", failure.kind, failure.message),
     }
     let samples = loader.runtime.block_on(measure(&plugin, &played.input))?;
-    let figures = figures(&plugin, load, played.round.fuel, samples);
+    let figures = figures(&plugin, load, played.round.fuel, &samples);
     let text = if as_json { format!("{figures}\n") } else { in_words(&figures) };
     client::write_out(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
@@ -65,7 +65,7 @@ async fn measure(plugin: &Plugin, input: &Input) -> anyhow::Result<Vec<Duration>
     Ok(samples)
 }
 
-fn figures(plugin: &Plugin, load: Duration, fuel: u64, samples: Vec<Duration>) -> Value {
+fn figures(plugin: &Plugin, load: Duration, fuel: u64, samples: &[Duration]) -> Value {
     let at = |share: usize| samples[(samples.len() * share / 100).min(samples.len() - 1)].as_secs_f64() * 1e6;
     let class = usize::try_from(plugin.bytes()).ok().and_then(Class::of);
     json!({

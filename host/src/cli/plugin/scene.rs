@@ -164,7 +164,8 @@ impl Read {
                 return Played { rounds, round, input: self.input, missing: Vec::new() };
             };
             let declared = &plugin.manifest().queries;
-            if let Err(message) = evaluate::may_ask(declared, &self.input.targets, &self.input.answers, asked, queries) {
+            if let Err(message) = evaluate::may_ask(declared, &self.input.targets, &self.input.answers, asked, queries)
+            {
                 round.outcome = Err(Failure { kind: FailureKind::Queries, message });
                 return Played { rounds, round, input: self.input, missing: Vec::new() };
             }
