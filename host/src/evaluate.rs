@@ -10,10 +10,10 @@ use std::{
 
 use balm_core::{
     alert::Alert,
-    caps,
     engine::Order,
-    evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Outcome, Query},
+    evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Query},
     record::Fact,
+    rounds::{self, Reach, Step},
 };
 use balm_sandbox::{Level, Plugin, Round};
 
@@ -85,31 +85,20 @@ impl Evaluator {
     }
 
     async fn rounds(&self, order: &Order, plugin: &Plugin, input: &mut Input) -> Ending {
-        let end = |answers: &mut Vec<Answer>, rounds, fuel, conclusion| Ending {
-            answers: std::mem::take(answers),
-            rounds,
-            fuel,
-            conclusion,
-        };
-        for round in 1..=caps::ROUNDS {
+        let reach = Reach { queries: &order.queries, targets: &order.targets };
+        let mut round = 1;
+        loop {
             let Round { outcome, fuel, log, log_dropped } = plugin.evaluate(input).await;
             say(order, &log, log_dropped);
-            let answers = &mut input.answers;
-            match outcome {
-                Ok(Outcome::Decided(decision)) => return end(answers, round, fuel, Conclusion::Decided(decision)),
-                Err(failure) => return end(answers, round, fuel, Conclusion::Failed(failure)),
-                Ok(Outcome::Needs(queries)) => match check(order, answers, &queries) {
-                    Ok(()) => answers.extend(self.answer(queries).await),
-                    Err(message) => {
-                        let failure = Failure { kind: FailureKind::Queries, message };
-                        return end(answers, round, fuel, Conclusion::Failed(failure));
-                    }
-                },
+            match rounds::conclude(outcome, round, &input.answers, reach) {
+                Step::Concluded(conclusion) => {
+                    let answers = std::mem::take(&mut input.answers);
+                    return Ending { answers, rounds: round, fuel, conclusion };
+                }
+                Step::Asks(queries) => input.answers.extend(self.answer(queries).await),
             }
+            round += 1;
         }
-        let message = format!("it needs more than {} rounds", caps::ROUNDS);
-        let failure = Failure { kind: FailureKind::Queries, message };
-        end(&mut input.answers, caps::ROUNDS, 0, Conclusion::Failed(failure))
     }
 
     /// All at once: a round takes as long as its slowest answer.
@@ -128,28 +117,6 @@ impl Evaluator {
         }
         answers
     }
-}
-
-/// What a plugin may ask: kinds of its manifest, about targets of its policy, a bounded number of times.
-fn check(order: &Order, answers: &[Answer], queries: &[Query]) -> Result<(), String> {
-    if queries.is_empty() {
-        return Err("it needs answers and asks nothing".into());
-    }
-    if answers.len() + queries.len() > caps::QUERIES {
-        return Err(format!("it asks more than {} queries", caps::QUERIES));
-    }
-    for query in queries {
-        if !order.queries.contains(&query.kind) {
-            return Err(format!("it asks {:?}, which its manifest does not declare", query.kind));
-        }
-        if !order.targets.iter().any(|target| target.to_string() == query.target) {
-            return Err(format!("it asks about {:?}, which is none of its targets", query.target));
-        }
-        if answers.iter().any(|answer| answer.query == *query) {
-            return Err(format!("it asks {:?} again, which was answered", query.kind));
-        }
-    }
-    Ok(())
 }
 
 fn say(order: &Order, log: &[balm_sandbox::LogLine], dropped: u64) {

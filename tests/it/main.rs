@@ -21,6 +21,7 @@ mod moto;
 mod notify;
 mod payloads;
 mod receiver;
+mod replay;
 mod sandbox;
 mod scene;
 mod shutdown;

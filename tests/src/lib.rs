@@ -1,15 +1,14 @@
 //! What whole-system tests, proofs and benchmarks share.
 //!
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do; `kills` ends them at
-//! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and
-//! the model cloud under one seed; `bench` measures.
-//! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
-//! `bench` measures, and `swaps` replaces plugins under load.
+//! any moment and recounts what is left; `swaps` replaces plugins under load; `replay` makes decisions again, and `export`
+//! takes exports apart and forges them; `sim` runs the core, a model of the journal and the model cloud under one seed;
 //! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
 //! Nothing here is shipped.
 
 pub mod bench;
 pub mod book;
+pub mod export;
 pub mod harness;
 pub mod kills;
 pub mod reference;

@@ -1,7 +1,8 @@
 //! The rules of Balm, without any I/O.
 //!
 //! An alert comes in ([`alert`]) and opens an episode or belongs to one ([`episode`]). The policies that it concerns are
-//! found ([`configuration`]) and evaluated ([`evaluation`]); each evaluation is kept as a capsule. What a policy proposes
+//! found ([`configuration`]) and evaluated ([`evaluation`], [`rounds`]); each evaluation is kept as a capsule, and can be made
+//! again ([`replay`]). What a policy proposes
 //! is an intent ([`intent`]); the host looks at the target for itself ([`look`]), and the guard ([`guard`]) judges. Only the
 //! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). All of it is records
 //! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]). What all
@@ -32,6 +33,8 @@ pub mod notice;
 pub mod notices;
 pub mod record;
 pub mod recovery;
+pub mod replay;
+pub mod rounds;
 mod serde_result;
 pub mod state;
 pub mod target;

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and who answers.
 
 mod audit;
+mod backtest;
 mod check;
 mod client;
 mod credential;
@@ -10,7 +11,9 @@ mod init;
 mod manual;
 mod new;
 mod notify;
+mod past;
 mod plugins;
+mod replay;
 mod send;
 mod show;
 mod status;
@@ -229,6 +232,26 @@ Examples:
     /// Read the audit: what happened, and why.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Make decisions of the past again, each by the version that made it, and compare them byte for byte.
+    ///
+    /// Needs no host, no network and no AWS: what a plugin saw stands in the records. The host may run. Ends with 0 if every
+    /// evaluation came out the same, with 3 if one did not or could not be made, with 1 if the history cannot be read.
+    #[command(after_help = "\
+Examples:
+  balm replay --all                                 everything in the journal of the data directory
+  balm replay 1042.0                                the decision that proposed an intent
+  balm audit export --to history.jsonl --plugins versions    here, and on another machine:
+  balm replay --all --from history.jsonl --plugins versions")]
+    Replay(replay::Replay),
+    /// Have a new version of a plugin decide what was decided in the past, and show what would have been other.
+    ///
+    /// It sees what the old version saw, readings and the history of the episode among it. Ends with 0 if it proposes the
+    /// same, with 3 if not, with 1 if it cannot be tried.
+    #[command(after_help = "\
+Examples:
+  balm backtest --candidate target/wasm32-wasip2/release/scale_ecs_service.wasm --last 30d
+  balm backtest --candidate next.wasm --policy web-cpu --from history.jsonl --json")]
+    Backtest(backtest::Backtest),
     /// Try out who is told.
     #[command(subcommand)]
     Notify(notify::Command),
@@ -313,6 +336,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Credential { name, role, json } => credential::run(&name, role, json)?,
         Command::Audit(command) => return audit::run(command),
+        Command::Replay(replay) => return replay::run(&replay),
+        Command::Backtest(backtest) => return backtest::run(&backtest),
         Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
         Command::Compile { cpu_seconds } => {

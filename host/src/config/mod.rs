@@ -29,7 +29,7 @@ use balm_core::{
 use self::document::{Document, Mistakes, Section};
 pub(crate) use self::{
     aws::AwsAccount,
-    document::Mistake,
+    document::{Mistake, parse_duration},
     notifiers::Notifier,
     policies::{Policies, Written},
     secret::Secret,

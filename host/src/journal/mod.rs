@@ -27,7 +27,7 @@ use balm_core::{
 use self::{files::Spare, log::Segment};
 pub(crate) use self::{
     log::{Log, LogError, Position},
-    open::{Opened, cut_is_recorded, open},
+    open::{OpenError, Opened, cut_is_recorded, open},
     scan::{Scanned, scan},
 };
 

@@ -7,9 +7,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use balm_core::record::Record;
 use balm_tests::{
-    harness::{Dir, journal},
+    harness::Dir,
     kills::{self, Report},
     replay, sim, swaps,
 };
@@ -145,18 +144,16 @@ fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
 }
 
 fn replays(killed: &Path) -> anyhow::Result<Vec<Promise>> {
-    let records: Vec<Record> = journal::read(&killed.join("data")).into_iter().map(|(record, _)| record).collect();
-    eprintln!("making the decisions of {} records again", records.len());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let replayed = runtime.block_on(replay::run(&records))?;
-    let (decisions, differences) = (replayed.decisions, replayed.differences);
+    eprintln!("making every decision again");
+    let replay::Replayed { replayed, fuel_compared, mismatches } = replay::run(&killed.join("data"))?;
+    let holds = replayed > 0 && fuel_compared == replayed;
     Ok(vec![
-        Promise { says: "decisions made again", key: "replays", figure: decisions as f64, holds: decisions > 0 },
+        Promise { says: "decisions made again, with their fuel", key: "replayed", figure: replayed as f64, holds },
         Promise {
             says: "of them other in one byte, or in their fuel",
-            key: "replay_differences",
-            figure: differences as f64,
-            holds: differences == 0,
+            key: "replay_mismatches",
+            figure: mismatches as f64,
+            holds: mismatches == 0,
         },
     ])
 }
