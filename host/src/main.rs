@@ -9,6 +9,7 @@ mod admin;
 mod app;
 mod audit;
 mod aws;
+mod checkpoint;
 mod cli;
 mod clock;
 mod compile;

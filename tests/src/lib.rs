@@ -2,7 +2,7 @@
 //!
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do; `kills` ends them at
 //! any moment and recounts what is left; `swaps` replaces plugins under load; `replay` makes decisions again, and `export`
-//! takes exports apart and forges them; `sim` runs the core, a model of the journal and the model cloud under one seed;
+//! takes exports apart and puts them together, and `tamper` forges them; `sim` runs the core, a model of the journal and the model cloud under one seed;
 //! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
 //! Nothing here is shipped.
 
@@ -15,6 +15,7 @@ pub mod reference;
 pub mod replay;
 pub mod sim;
 pub mod swaps;
+pub mod tamper;
 
 /// The component of `scale-ecs-service`, as built from this repository.
 pub const SCALE_ECS_SERVICE: &str = env!("PLUGIN_SCALE_ECS_SERVICE");

@@ -85,6 +85,7 @@ impl Batch<'_> {
             Input::Resume(resume, by) => return self.resume(&resume, &by),
             Input::NoticeSent(sent) => self.add(Fact::NoticeSent(sent)),
             Input::AccessDenied(denied) => self.add(Fact::AccessDenied(denied)),
+            Input::Checkpoint(checkpoint) => self.add(Fact::Checkpoint(checkpoint)),
         }
         Ok(())
     }

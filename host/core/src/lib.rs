@@ -7,7 +7,9 @@
 //! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). All of it is records
 //! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]). What all
 //! records say together is the state ([`state`]); what is due is a function of it ([`engine`]). People are told by notices
-//! ([`notice`], [`notices`]). Every bound stands in [`caps`].
+//! ([`notice`], [`notices`]). How far
+//! the journal has come is signed from time to time, and found out about by whoever checks it ([`checkpoint`]). Every bound
+//! stands in [`caps`].
 //!
 //! Nothing here reads a clock, a file or a socket: time comes in with each input, so the same inputs give the same
 //! records, in production and in the simulator.
@@ -15,6 +17,7 @@
 pub mod action;
 pub mod alert;
 pub mod caps;
+pub mod checkpoint;
 pub mod configuration;
 mod decide;
 pub mod digest;

@@ -15,8 +15,8 @@ use crate::{
     evaluation::{Conclusion, Proposal},
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
-        AttemptStarted, ConfigurationRefused, EvaluationSkipped, Fact, IntentEnd, IntentEnded, IntentJudged, Record,
-        Settled, StopEngaged, Verdict,
+        AttemptStarted, Checkpoint, ConfigurationRefused, EvaluationSkipped, Fact, IntentEnd, IntentEnded,
+        IntentJudged, Record, Settled, StopEngaged, Verdict,
     },
     time::Timestamp,
 };
@@ -47,6 +47,9 @@ pub struct Notice {
     /// The alert that opened the episode, once its record was learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert: Option<Alert>,
+    /// The checkpoint, if it is one: for whoever keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// The intent that a notice is about. All but its name and state is known once the record that proposed it was learned.
@@ -120,7 +123,9 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::AttemptStarted(_)
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
-        | Fact::StopReleased(_) => true,
+        | Fact::StopReleased(_)
+        // Of those notifiers that are to have them.
+        | Fact::Checkpoint(_) => true,
         Fact::AccountChecked(checked) => checked.identity.is_err(),
         Fact::Evaluated(capsule) => !capsule.superseded && matches!(capsule.conclusion, Conclusion::Failed(_)),
         // An admission is told by the attempt that follows it; what a policy in shadow would do is nobody's alarm.
@@ -160,6 +165,10 @@ pub fn of(record: &Record) -> Notice {
         policy: policy_of(fact).cloned(),
         intent: intent_of(fact),
         alert: None,
+        checkpoint: match fact {
+            Fact::Checkpoint(checkpoint) => Some(checkpoint.clone()),
+            _ => None,
+        },
     }
 }
 
@@ -316,7 +325,8 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::EpisodeEnded(_)
         | Fact::TargetLooked(_)
         | Fact::AttemptEnded(_)
-        | Fact::NoticeSent(_) => Urgency::Info,
+        | Fact::NoticeSent(_)
+        | Fact::Checkpoint(_) => Urgency::Info,
     }
 }
 
@@ -376,6 +386,9 @@ fn words(fact: &Fact) -> String {
         | Fact::AttemptEnded(_)
         | Fact::NoticeSent(_) => fact.kind().to_owned(),
         Fact::AccessDenied(denied) => format!("{} was denied {}", denied.who, denied.what),
+        Fact::Checkpoint(Checkpoint { seq, hash, signature, .. }) => {
+            format!("checkpoint of record {seq} {hash}, signed {signature}")
+        }
     }
 }
 

@@ -54,10 +54,8 @@ impl Past {
             Fact::HostStarted(started) => self.engine.clone_from(&started.engine),
             Fact::PluginActivated(plugin) => drop(self.names.insert(plugin.digest, plugin.plugin.clone())),
             Fact::Configured(configured) => drop(self.settings.insert(record.seq, settings(configured))),
-            Fact::AlertReceived(received) => {
-                if self.uses.as_ref().is_none_or(|uses| uses.contains_key(&record.seq)) {
-                    self.alerts.insert(record.seq, Arc::new(received.alert.clone()));
-                }
+            Fact::AlertReceived(received) if self.needs(record.seq) => {
+                self.alerts.insert(record.seq, Arc::new(received.alert.clone()));
             }
             _ => {}
         }
@@ -94,6 +92,10 @@ impl Past {
     #[must_use]
     pub fn engine(&self) -> &str {
         &self.engine
+    }
+
+    fn needs(&self, alert: Seq) -> bool {
+        self.uses.as_ref().is_none_or(|uses| uses.contains_key(&alert))
     }
 
     fn alert(&mut self, seq: Seq) -> Result<Arc<Alert>, Missing> {

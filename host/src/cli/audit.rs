@@ -11,18 +11,14 @@ use std::{
 use anyhow::Context as _;
 use balm_core::{
     digest::Digest,
-    line::{self, Chain},
+    line,
     name::{EpisodeId, IntentId, PluginName, Seq},
     record::Fact,
 };
 use clap::Subcommand;
 
-use super::{Place, client, client::Client, show};
-use crate::{
-    export,
-    journal::{self, Scanned},
-    plugins,
-};
+use super::{Place, client, client::Client, show, verify};
+use crate::{export, journal, plugins};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -54,12 +50,16 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check that nothing in the journal, or in an export of it, was changed, moved or left out.
-    Verify {
+    /// Check that nothing in the journal, or in an export of it, was changed, moved or left out, and that its checkpoints fit.
+    #[command(after_help = "\
+Examples:
+  balm audit verify                                 the journal of the data directory
+  balm audit verify history.jsonl --checkpoint kept.txt --key \"$(cat balm.pub)\"")]
+    Verify(verify::Verify),
+    /// Print the public key that this host signs its checkpoints with.
+    Key {
         #[command(flatten)]
         place: Place,
-        /// An export, instead of the journal of the data directory.
-        file: Option<PathBuf>,
     },
     /// Write all records as JSON lines, each with its hash, so that anybody can verify them.
     Export {
@@ -85,8 +85,8 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Show { place, id, json } => return show_chain(&place, &id, json),
-        Command::Verify { place, file: None } => return verify_journal(&place.data()?),
-        Command::Verify { file: Some(file), .. } => return verify_export(&file),
+        Command::Verify(verify) => return verify::run(&verify),
+        Command::Key { place } => return verify::show_key(&place.data()?),
         Command::Export { place, to, plugins } => write_export(&place.data()?, to.as_deref(), plugins.as_deref())?,
     }
     Ok(ExitCode::SUCCESS)
@@ -189,19 +189,6 @@ fn chain_of_journal(data: &Path, id: &str) -> anyhow::Result<Vec<Vec<u8>>> {
     Ok(lines)
 }
 
-fn verify_journal(data: &Path) -> anyhow::Result<ExitCode> {
-    let Scanned { chain, torn_bytes } = journal::scan(data, |_, _, _| {})?;
-    say_verified(chain);
-    if torn_bytes > 0 {
-        println!("behind them: {torn_bytes} bytes of an unfinished write, which nobody was told of");
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn say_verified(chain: Chain) {
-    println!("{} records are whole and in order; the last one's hash is {}", chain.seq, chain.hash);
-}
-
 fn write_export(data: &Path, to: Option<&Path>, plugins: Option<&Path>) -> anyhow::Result<()> {
     let mut out: Box<dyn io::Write> = match to {
         Some(path) => {
@@ -229,9 +216,4 @@ fn copy_plugins(data: &Path, to: &Path, versions: &BTreeMap<Digest, PluginName>)
         copied.with_context(|| format!("version {} of plugin {name} cannot be copied", digest.short()))?;
     }
     Ok(())
-}
-
-fn verify_export(path: &Path) -> anyhow::Result<ExitCode> {
-    say_verified(export::scan(path, |_| {})?);
-    Ok(ExitCode::SUCCESS)
 }

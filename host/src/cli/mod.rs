@@ -17,6 +17,7 @@ mod replay;
 mod send;
 mod show;
 mod status;
+mod verify;
 
 use std::{
     path::{Path, PathBuf},

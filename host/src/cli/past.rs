@@ -60,6 +60,15 @@ impl std::str::FromStr for Which {
     }
 }
 
+impl std::fmt::Display for Which {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Record(seq) => seq.fmt(f),
+            Self::Proposed(intent) => intent.fmt(f),
+        }
+    }
+}
+
 impl Which {
     pub(super) fn names(self, seq: Seq, capsule: &Capsule) -> bool {
         match self {

@@ -37,7 +37,7 @@ pub(super) fn run(replay: &Replay) -> anyhow::Result<ExitCode> {
     let history = replay.past.history()?;
     let survey = replay::survey(&history, |seq, capsule, _| replay.id.is_none_or(|id| id.names(seq, capsule)))?;
     if let Some(id) = replay.id.filter(|_| survey.len() == 0) {
-        bail!("{id:?} names no evaluation: give the number of a record `evaluated`, an intent, or an episode");
+        bail!("{id} names no evaluation: give the number of a record `evaluated`, an intent, or an episode");
     }
     let replayed = replay::replay_all(&history, &survey, &mut replay.past.shelf()?)?;
     let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -95,7 +95,8 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
         | Fact::StopReleased(_)
-        | Fact::AccessDenied(_) => line(balm_core::notice::headline(fact)),
+        | Fact::AccessDenied(_)
+        | Fact::Checkpoint(_) => line(balm_core::notice::headline(fact)),
     }
 }
 

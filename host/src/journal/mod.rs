@@ -28,7 +28,7 @@ use self::{files::Spare, log::Segment};
 pub(crate) use self::{
     log::{Log, LogError, Position},
     open::{OpenError, Opened, cut_is_recorded, open},
-    scan::{Scanned, scan},
+    scan::scan,
 };
 
 /// How often the next segment is tried for when the disk was full.

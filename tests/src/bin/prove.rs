@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use balm_tests::{
     harness::Dir,
     kills::{self, Report},
-    replay, sim, swaps,
+    replay, sim, swaps, tamper,
 };
 use clap::Parser;
 
@@ -20,6 +20,7 @@ const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
 const SWAPS: u64 = 1_000;
+const RANDOM_TAMPERINGS: u64 = 100;
 
 /// How much later an alert may be acknowledged while plugins are swapped.
 const SWAP_P99_RATIO: f64 = 2.0;
@@ -74,6 +75,10 @@ fn main() -> anyhow::Result<ExitCode> {
         let seeds = SEEDS * u64::from(times);
         eprintln!("simulating {seeds} lives of a host");
         promises.extend(simulated(&sim::run_all(0..seeds)));
+    }
+    if wanted("tamper") {
+        eprintln!("tampering with exports");
+        promises.extend(tamper_promises(&tamper::run(RANDOM_TAMPERINGS * u64::from(times), SEED)));
     }
     print(&promises, arguments.json);
     let broken = promises.iter().any(|promise| !promise.holds);
@@ -156,6 +161,25 @@ fn replays(killed: &Path) -> anyhow::Result<Vec<Promise>> {
             holds: mismatches == 0,
         },
     ])
+}
+
+fn tamper_promises(report: &tamper::Report) -> Vec<Promise> {
+    report.unseen.iter().for_each(|unseen| eprintln!("taken for whole: {unseen}"));
+    let (tampered, unseen) = (report.tampered, report.unseen.len());
+    vec![
+        Promise {
+            says: "exports that were tampered with",
+            key: "tampered",
+            figure: tampered as f64,
+            holds: tampered > 0,
+        },
+        Promise {
+            says: "verifiers that took one for whole",
+            key: "tampered_unseen",
+            figure: unseen as f64,
+            holds: unseen == 0,
+        },
+    ]
 }
 
 fn simulated(tally: &sim::Tally) -> Vec<Promise> {
