@@ -2,6 +2,7 @@
 
 mod audit;
 mod backtest;
+mod capsule;
 mod check;
 mod client;
 mod credential;
@@ -233,6 +234,12 @@ Examples:
     /// Read the audit: what happened, and why.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Show an evaluation of the past with everything that the plugin saw; or write it as a test of the policy.
+    #[command(after_help = "\
+Examples:
+  balm capsule 1042.0                               as JSON
+  balm capsule 1042.0 --as-test >> src/recorded.rs  a test of the policy that expects what was decided")]
+    Capsule(capsule::Capsule),
     /// Make decisions of the past again, each by the version that made it, and compare them byte for byte.
     ///
     /// Needs no host, no network and no AWS: what a plugin saw stands in the records. The host may run. Ends with 0 if every
@@ -337,6 +344,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Credential { name, role, json } => credential::run(&name, role, json)?,
         Command::Audit(command) => return audit::run(command),
+        Command::Capsule(capsule) => return capsule::run(&capsule),
         Command::Replay(replay) => return replay::run(&replay),
         Command::Backtest(backtest) => return backtest::run(&backtest),
         Command::Notify(command) => notify::run(command)?,

@@ -71,6 +71,7 @@ pub(crate) struct Survey {
 /// An evaluation of the past, ready to be made again.
 pub(crate) struct Case {
     pub(crate) seq: Seq,
+    pub(crate) at: Timestamp,
     pub(crate) capsule: Box<Capsule>,
     pub(crate) input: Input,
     /// The name under which its version was in force.
@@ -132,6 +133,7 @@ impl Survey {
             if next.next_if_eq(&record.seq).is_some() {
                 let case = past.input(capsule).map(|input| Case {
                     seq: record.seq,
+                    at: record.at,
                     capsule: capsule.clone(),
                     input,
                     name: past.name(&capsule.plugin).cloned(),
