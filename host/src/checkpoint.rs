@@ -105,7 +105,8 @@ pub(crate) fn verify(key: &str, signature: &str, signed: &str) -> bool {
     UnparsedPublicKey::new(&ED25519, key).verify(signed.as_bytes(), &signature).is_ok()
 }
 
-fn path(data: &Path) -> PathBuf {
+/// Where the key of a data directory is.
+pub(crate) fn path(data: &Path) -> PathBuf {
     data.join(FILE)
 }
 

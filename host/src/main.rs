@@ -9,6 +9,7 @@ mod admin;
 mod app;
 mod audit;
 mod aws;
+mod backup;
 mod checkpoint;
 mod cli;
 mod clock;

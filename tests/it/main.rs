@@ -5,6 +5,7 @@ mod arrivals;
 mod asg;
 mod asg_moto;
 mod auth;
+mod backup;
 mod bad_data;
 mod bad_input;
 mod bad_plugins;

@@ -33,7 +33,7 @@ use balm_core::{
 use clap::{Args, Parser, Subcommand};
 
 use self::client::Client;
-use crate::{admin, app, config, credential::Role, kill_switch, telemetry};
+use crate::{admin, app, backup, config, credential::Role, kill_switch, telemetry};
 
 /// Runs remediation policies: alerts in, sandboxed plugins decide, guardrails check, AWS is changed, everything is
 /// recorded.
@@ -260,6 +260,21 @@ Examples:
   balm backtest --candidate target/wasm32-wasip2/release/scale_ecs_service.wasm --last 30d
   balm backtest --candidate next.wasm --policy web-cpu --from history.jsonl --json")]
     Backtest(backtest::Backtest),
+    /// Copy what the host cannot do without into a new directory: journal, plugins and the key of checkpoints. The host may run.
+    ///
+    /// The copy is a data directory itself: to restore it, end the host and put it in the place of the other. What was recorded
+    /// after the backup is then missing.
+    #[command(after_help = "\
+Examples:
+  balm backup --to /backup/balm-2026-11-01
+  balm audit verify --data /backup/balm-2026-11-01")]
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// Where to; it must not be there yet.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
     /// Try out who is told.
     #[command(subcommand)]
     Notify(notify::Command),
@@ -344,6 +359,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Credential { name, role, json } => credential::run(&name, role, json)?,
         Command::Audit(command) => return audit::run(command),
+        Command::Backup { place, to } => {
+            let chain = backup::write(&place.data()?, &to)?;
+            println!("{} records are in {}; the last one's hash is {}", chain.seq, to.display(), chain.hash);
+        }
         Command::Capsule(capsule) => return capsule::run(&capsule),
         Command::Replay(replay) => return replay::run(&replay),
         Command::Backtest(backtest) => return backtest::run(&backtest),

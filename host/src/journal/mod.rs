@@ -26,6 +26,7 @@ use balm_core::{
 
 use self::{files::Spare, log::Segment};
 pub(crate) use self::{
+    files::name as file_name,
     log::{Log, LogError, Position},
     open::{OpenError, Opened, cut_is_recorded, open},
     scan::scan,
