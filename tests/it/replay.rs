@@ -85,6 +85,7 @@ fn elsewhere(dir: &Path, arguments: &[&str]) -> Output {
 #[test]
 fn every_decision_and_failure_comes_out_the_same_here_and_elsewhere() {
     let Stage { host, files, cloud } = played("replay");
+    records_are_found(&files);
     // Beside the running host.
     let running = files.balm(&["replay", "--all", "--json"]);
     let told = json(&running);
@@ -107,6 +108,41 @@ fn every_decision_and_failure_comes_out_the_same_here_and_elsewhere() {
     what_differs_is_shown(machine.path());
     without_its_plugin(machine.path());
     drop(cloud);
+}
+
+/// By everything that a record may be about, also where it does not say so itself; and in pages.
+fn records_are_found(files: &Files) {
+    let find = |arguments: &[&str]| -> Vec<Value> {
+        let said = files.balm_says(&[&["audit", "find", "--json"], arguments].concat());
+        said.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
+    };
+    let kinds = |arguments: &[&str]| -> Vec<String> {
+        find(arguments).iter().map(|record| record["kind"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let web = arn("web");
+    let ended = find(&["--policy", "web-cpu", "--result", "verified"]);
+    assert_eq!(ended[0]["kind"], "intent-ended", "an end names no policy itself: {ended:?}");
+    for about in [
+        ["--plugin", "scale-ecs-service"],
+        ["--action", "ecs:scale-service"],
+        ["--target", &web],
+        ["--alert", "HighCpu"],
+    ] {
+        assert_eq!(find(&[&about[..], &["--result", "verified"]].concat()), ended, "{about:?}");
+        assert_eq!(find(&[about[0], "other", "--result", "verified"]), Vec::<Value>::new(), "{about:?}");
+    }
+    assert_eq!(kinds(&["--verdict", "admitted"]), ["intent-judged", "intent-judged"]);
+    assert_eq!(kinds(&["--result", "done"]), ["attempt-ended", "attempt-ended"]);
+    let episode = ended[0]["data"]["episode"].to_string();
+    let of_episode = find(&["--episode", &episode]);
+    assert!(of_episode.len() > 10 && of_episode[0]["seq"] == ended[0]["data"]["episode"], "{of_episode:?}");
+    let (first, rest) = (find(&["--episode", &episode, "--limit", "4"]), of_episode[3]["seq"].to_string());
+    let behind = find(&["--episode", &episode, "--after", &rest]);
+    assert_eq!([first, behind].concat(), of_episode, "pages follow each other");
+    assert_eq!(find(&["--until", "2020-01-01T00:00:00Z"]), Vec::<Value>::new());
+    assert_eq!(kinds(&["--since", "2020-01-01T00:00:00Z", "--kind", "genesis"]), ["genesis"]);
+    let told = files.balm_fails(&["audit", "find", "--kind", "nothing"]);
+    assert!(told.contains("is no kind of record; there are genesis, "), "{told}");
 }
 
 /// A capsule by its record, by an intent of it and by its episode; and what is none.

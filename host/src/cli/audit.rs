@@ -17,7 +17,7 @@ use balm_core::{
 };
 use clap::Subcommand;
 
-use super::{Place, client, client::Client, show, verify};
+use super::{Place, client, client::Client, find, show, verify};
 use crate::{export, journal, plugins};
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +50,13 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Find records by what they are about, oldest first, page by page; all that is named must hold. The host may run.
+    #[command(after_help = "\
+Examples:
+  balm audit find --policy web-cpu --result failed
+  balm audit find --target arn:aws:ecs:eu-central-1:123456789012:service/prod/web --since 2026-11-01T00:00:00Z
+  balm audit find --verdict limits --json --limit 1000")]
+    Find(Box<find::Find>),
     /// Check that nothing in the journal, or in an export of it, was changed, moved or left out, and that its checkpoints fit.
     #[command(after_help = "\
 Examples:
@@ -85,6 +92,7 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Show { place, id, json } => return show_chain(&place, &id, json),
+        Command::Find(find) => return find::run(&find),
         Command::Verify(verify) => return verify::run(&verify),
         Command::Key { place } => return verify::show_key(&place.data()?),
         Command::Export { place, to, plugins } => write_export(&place.data()?, to.as_deref(), plugins.as_deref())?,

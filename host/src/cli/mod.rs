@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod credential;
 mod explain;
+mod find;
 mod iam;
 mod init;
 mod manual;
