@@ -16,6 +16,21 @@ fn every_way_to_tamper_with_an_export_is_found_by_both_verifiers() {
 }
 
 #[test]
+fn a_host_at_which_nothing_happens_signs_nothing() {
+    let left = tamper::live("idle");
+    let kinds: Vec<String> = left.entries.iter().map(export::Entry::kind).collect();
+    let idle = |kind: &String| matches!(kind.as_str(), "checkpoint" | "notice-sent" | "time-passed");
+    let signed: Vec<usize> = (0..kinds.len()).filter(|at| kinds[*at] == "checkpoint").collect();
+    assert!(signed.len() >= 2, "{kinds:?}");
+    for pair in signed.windows(2) {
+        // What was signed is the head of a moment before its record.
+        let since = left.entries[pair[0]].record()["data"]["seq"].as_u64().and_then(|seq| usize::try_from(seq).ok());
+        let between = &kinds[since.expect("a number")..pair[1]];
+        assert!(!between.iter().all(idle), "{between:?}");
+    }
+}
+
+#[test]
 fn what_was_not_tampered_with_is_whole_and_its_checkpoints_fit() {
     let left = tamper::live("untampered");
     let whole = left.whole();
