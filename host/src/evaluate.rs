@@ -15,9 +15,10 @@ use balm_core::{
     caps,
     digest::Digest,
     engine::Order,
-    evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Outcome, Query},
+    evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Query},
     name::PolicyName,
     record::Fact,
+    rounds::{self, Reach, Step},
     target::Target,
 };
 use balm_sandbox::{Level, Plugin, Round};
@@ -129,36 +130,26 @@ impl Evaluator {
     }
 
     async fn rounds(&self, order: &Order, asker: &Asker, plugin: &Plugin, input: &mut Input) -> Ending {
-        let end = |answers: &mut Vec<Answer>, rounds, fuel, conclusion| Ending {
-            answers: std::mem::take(answers),
-            rounds,
-            fuel,
-            conclusion,
-        };
-        let mut asked = 0;
-        for round in 1..=caps::ROUNDS {
+        let reach = Reach { queries: &order.queries, targets: &order.targets };
+        let mut round = 1;
+        loop {
             let Round { outcome, fuel, log, log_dropped } = plugin.evaluate(input).await;
             say(order, &log, log_dropped);
-            let answers = &mut input.answers;
-            match outcome {
-                Ok(Outcome::Decided(decision)) => return end(answers, round, fuel, Conclusion::Decided(decision)),
-                Err(failure) => return end(answers, round, fuel, Conclusion::Failed(failure)),
-                Ok(Outcome::Needs(queries)) => match check(order, answers, asked, &queries) {
-                    Ok(()) => {
-                        asked += queries.len();
-                        answers.extend(self.answer(&queries).await);
-                        self.learn(asker, answers);
+            match rounds::conclude(outcome, round, &input.answers, reach) {
+                Step::Concluded(conclusion) => {
+                    if matches!(&conclusion, Conclusion::Failed(failure) if failure.kind == FailureKind::Queries) {
+                        self.unlearn(asker);
                     }
-                    Err(message) => {
-                        let failure = Failure { kind: FailureKind::Queries, message };
-                        return end(answers, round, fuel, Conclusion::Failed(failure));
-                    }
-                },
+                    let answers = std::mem::take(&mut input.answers);
+                    return Ending { answers, rounds: round, fuel, conclusion };
+                }
+                Step::Asks(queries) => {
+                    input.answers.extend(self.answer(&queries).await);
+                    self.learn(asker, &input.answers);
+                }
             }
+            round += 1;
         }
-        let message = format!("it needs more than {} rounds", caps::ROUNDS);
-        let failure = Failure { kind: FailureKind::Queries, message };
-        end(&mut input.answers, caps::ROUNDS, 0, Conclusion::Failed(failure))
     }
 
     /// All at once: a round takes as long as its slowest answer.
@@ -194,38 +185,23 @@ impl Evaluator {
         Some(Arc::clone(&habit.queries))
     }
 
+    /// What is answered beforehand counts among the queries of an evaluation, so it takes half of them at most; and a policy
+    /// whose evaluation fails by what it asks is asked again without it.
     fn learn(&self, asker: &Asker, answers: &[Answer]) {
-        let queries = answers.iter().rev().take(caps::QUERIES).rev().map(|answer| answer.query.clone()).collect();
+        if answers.len() > caps::QUERIES / 2 {
+            return self.unlearn(asker);
+        }
+        let queries = answers.iter().map(|answer| answer.query.clone()).collect();
         let mut habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
         if habits.len() >= HABITS {
             habits.clear();
         }
         habits.insert(asker.clone(), Habit { queries, left: HABIT_LASTS });
     }
-}
 
-/// What a plugin may ask: kinds of its manifest, about targets of its policy, a bounded number of times.
-///
-/// What was answered before it was asked does not count against that number.
-fn check(order: &Order, answers: &[Answer], asked: usize, queries: &[Query]) -> Result<(), String> {
-    if queries.is_empty() {
-        return Err("it needs answers and asks nothing".into());
+    fn unlearn(&self, asker: &Asker) {
+        self.habits.lock().unwrap_or_else(PoisonError::into_inner).remove(asker);
     }
-    if asked + queries.len() > caps::QUERIES {
-        return Err(format!("it asks more than {} queries", caps::QUERIES));
-    }
-    for query in queries {
-        if !order.queries.contains(&query.kind) {
-            return Err(format!("it asks {:?}, which its manifest does not declare", query.kind));
-        }
-        if !order.targets.iter().any(|target| target.to_string() == query.target) {
-            return Err(format!("it asks about {:?}, which is none of its targets", query.target));
-        }
-        if answers.iter().any(|answer| answer.query == *query) {
-            return Err(format!("it asks {:?} again, which was answered", query.kind));
-        }
-    }
-    Ok(())
 }
 
 fn say(order: &Order, log: &[balm_sandbox::LogLine], dropped: u64) {

@@ -8,6 +8,8 @@
 //! the model cloud under one seed; `bench` measures.
 //! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
 //! `bench` measures, and `swaps` replaces plugins under load.
+//! any moment and recounts what is left; `swaps` replaces plugins under load; `replay` makes decisions again, and `export`
+//! takes exports apart and puts them together, and `tamper` forges them; `sim` runs the core, a model of the journal and the model cloud under one seed;
 //! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
 //! `approvals` is the table of everything that somebody may try with an approval. Nothing here is shipped.
 
@@ -15,12 +17,14 @@ pub mod approvals;
 pub mod bench;
 pub mod book;
 pub mod corpus;
+pub mod export;
 pub mod harness;
 pub mod kills;
 pub mod reference;
 pub mod replay;
 pub mod sim;
 pub mod swaps;
+pub mod tamper;
 
 /// The component of `scale-ecs-service`, as built from this repository.
 pub const SCALE_ECS_SERVICE: &str = env!("PLUGIN_SCALE_ECS_SERVICE");

@@ -143,6 +143,10 @@ pub const LOOKS_IN_FLIGHT: usize = 32;
 /// Looks of one step that are answered by what was read a moment ago, so that a step stays short.
 pub const LOOKS_AT_ONCE: usize = 1_024;
 
+/// Records whose hashes are kept while a journal is checked, for the checkpoint that will name one of them: hours of a host
+/// that records a thousand a second, at 32 bytes each.
+pub const HASHES: usize = 4_000_000;
+
 /// Instances of a group that is read and changed. An instance takes some 120 bytes of a look's record, and one intent makes
 /// tens of looks; a larger group is refused as unreadable.
 pub const INSTANCES: u32 = 1_000;

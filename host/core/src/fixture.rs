@@ -63,6 +63,7 @@ pub(crate) fn configuration() -> Configuration {
         accounts: [(target().account, vec![target().region])].into(),
         notifiers: vec!["log".parse().expect("a name"), "team".parse().expect("a name")],
         paced: vec!["team".parse().expect("a name")],
+        checkpoints: vec![],
         timing: Timing::default(),
         approval: Terms::default(),
     }

@@ -77,7 +77,7 @@ fn free_bytes(dir: &Path) -> io::Result<u64> {
 }
 
 /// The name of the file that begins with a record: sorted by name, files are in order.
-pub(super) fn name(first: Seq) -> String {
+pub(crate) fn name(first: Seq) -> String {
     format!("{:020}{ENDING}", first.0)
 }
 
