@@ -4,36 +4,30 @@
 //! leads to.
 
 use std::{
-    collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use balm_core::{
     alert::Alert,
-    caps,
-    digest::Digest,
     engine::Order,
     evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Query},
-    name::PolicyName,
     record::Fact,
     rounds::{self, Reach, Step},
-    target::Target,
 };
 use balm_sandbox::{Level, Plugin, Round};
 use futures_util::FutureExt as _;
 
-use crate::{journal::Log, look::Looker, plugins::Plugins};
+use crate::{
+    habits::{Asker, Habits},
+    journal::Log,
+    look::Looker,
+    plugins::Plugins,
+};
 
 /// A whole evaluation, with all rounds and answers.
 const WALL: Duration = Duration::from_secs(15);
-
-/// Policies with their targets whose questions are remembered. At the cap all are forgotten: they cost one round more.
-const HABITS: usize = 4096;
-
-/// Evaluations after which a habit is learned anew, so that what a policy no longer asks is not read for ever.
-const HABIT_LASTS: u32 = 256;
 
 /// Evaluates policies.
 pub(crate) struct Evaluator {
@@ -42,22 +36,7 @@ pub(crate) struct Evaluator {
     looker: Arc<Looker>,
     /// Where answers are fetched: guests have threads of their own.
     io: tokio::runtime::Handle,
-    habits: Mutex<HashMap<Asker, Habit>>,
-}
-
-/// Who asks: a version of a policy about the same targets mostly asks the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Asker {
-    policy: PolicyName,
-    digest: Digest,
-    targets: Vec<Target>,
-}
-
-/// What was asked the last time, which is answered before it is asked again: a round less for each evaluation.
-#[derive(Clone, Debug)]
-struct Habit {
-    queries: Arc<[Query]>,
-    left: u32,
+    habits: Habits,
 }
 
 /// An evaluation that is over.
@@ -70,7 +49,7 @@ struct Ending {
 
 impl Evaluator {
     pub(crate) fn new(log: Arc<Log>, plugins: Arc<Plugins>, looker: Arc<Looker>, io: tokio::runtime::Handle) -> Self {
-        Self { log, plugins, looker, io, habits: Mutex::new(HashMap::new()) }
+        Self { log, plugins, looker, io, habits: Habits::default() }
     }
 
     /// The version that an order names, if it is in memory.
@@ -115,7 +94,7 @@ impl Evaluator {
             seed: order.seed,
         };
         let asker = Asker { policy: order.policy.clone(), digest: order.digest, targets: order.targets.clone() };
-        if let Some(queries) = self.habit(&asker) {
+        if let Some(queries) = self.habits.of(&asker) {
             input.answers = self.answer(&queries).await;
         }
         self.rounds(order, &asker, plugin, &mut input).await
@@ -138,14 +117,14 @@ impl Evaluator {
             match rounds::conclude(outcome, round, &input.answers, reach) {
                 Step::Concluded(conclusion) => {
                     if matches!(&conclusion, Conclusion::Failed(failure) if failure.kind == FailureKind::Queries) {
-                        self.unlearn(asker);
+                        self.habits.forget(asker);
                     }
                     let answers = std::mem::take(&mut input.answers);
                     return Ending { answers, rounds: round, fuel, conclusion };
                 }
                 Step::Asks(queries) => {
                     input.answers.extend(self.answer(&queries).await);
-                    self.learn(asker, &input.answers);
+                    self.habits.learn(asker, &input.answers);
                 }
             }
             round += 1;
@@ -171,36 +150,6 @@ impl Evaluator {
             answers.extend(answer.await);
         }
         answers
-    }
-
-    /// What this policy will most likely ask.
-    fn habit(&self, asker: &Asker) -> Option<Arc<[Query]>> {
-        let mut habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
-        let habit = habits.get_mut(asker)?;
-        let Some(left) = habit.left.checked_sub(1) else {
-            habits.remove(asker);
-            return None;
-        };
-        habit.left = left;
-        Some(Arc::clone(&habit.queries))
-    }
-
-    /// What is answered beforehand counts among the queries of an evaluation, so it takes half of them at most; and a policy
-    /// whose evaluation fails by what it asks is asked again without it.
-    fn learn(&self, asker: &Asker, answers: &[Answer]) {
-        if answers.len() > caps::QUERIES / 2 {
-            return self.unlearn(asker);
-        }
-        let queries = answers.iter().map(|answer| answer.query.clone()).collect();
-        let mut habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
-        if habits.len() >= HABITS {
-            habits.clear();
-        }
-        habits.insert(asker.clone(), Habit { queries, left: HABIT_LASTS });
-    }
-
-    fn unlearn(&self, asker: &Asker) {
-        self.habits.lock().unwrap_or_else(PoisonError::into_inner).remove(asker);
     }
 }
 

@@ -21,6 +21,7 @@ mod effects;
 mod engine;
 mod evaluate;
 mod export;
+mod habits;
 mod history;
 mod http;
 mod journal;
