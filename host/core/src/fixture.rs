@@ -339,10 +339,6 @@ impl Bench {
         self.intent = IntentId { proposed: self.last_evaluated(), index: 0 };
     }
 
-    pub(crate) fn propose_anew(&mut self, change: impl FnOnce(&mut Proposal)) {
-        self.propose(change);
-    }
-
     pub(crate) fn decide(&mut self, decision: Decision) {
         self.conclude(Conclusion::Decided(decision));
     }
