@@ -75,7 +75,7 @@ Examples:
         /// Where to; the standard output otherwise.
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
-        /// A directory to put every version of a plugin into that the records name, as <digest>.wasm, for a replay elsewhere.
+        /// A directory to put every version of a plugin into that the records name, named by its digest, for a replay elsewhere.
         #[arg(long, value_name = "DIR")]
         plugins: Option<PathBuf>,
     },

@@ -18,7 +18,7 @@ pub(super) struct Verify {
     place: Place,
     /// An export, instead of the journal of the data directory.
     file: Option<std::path::PathBuf>,
-    /// A checkpoint that was kept elsewhere: a notice, a record, or "NUMBER HASH [SIGNATURE]"; or a file with some, one a
+    /// A checkpoint that was kept elsewhere: a notice, a record, or a number, a hash and perhaps a signature; or a file of them, one a
     /// line. It shows whether the end was cut off, or everything written anew.
     #[arg(long, value_name = "FILE|TEXT")]
     checkpoint: Vec<String>,
