@@ -9,6 +9,8 @@
 //! of our own, a child process opens it first after a start, and its head must agree with the chain. What it costs grows
 //! with the bytes that it is given, and records repeat each other's words: packs of them are compressed.
 
+mod pack;
+
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -30,12 +32,6 @@ use crate::journal::{Log, LogError, Position};
 
 /// Bytes of a value. See above.
 const VALUE_BYTES: usize = 4 << 10;
-
-/// Bytes of lines that are compressed together: most packs make one value, and to read one record costs some 10 µs.
-const PACK_BYTES: usize = 16 << 10;
-
-/// Bytes of a pack that is read: a line larger than a pack is one of its own, and none is as large as a whole segment.
-const PACK_MOST_BYTES: usize = 1 << 30;
 
 /// Bytes of the journal that are copied at once.
 const COPY_BYTES: usize = 1 << 20;
@@ -268,7 +264,7 @@ fn forget_after(records: &Tree, head: Seq) -> Result<(), AuditError> {
 
 /// Keep lines under the number of the first.
 fn put(start: Seq, lines: &[u8], records: &mut Batch) {
-    for (part, bytes) in (0..).zip(lz4_flex::block::compress_prepend_size(lines).chunks(VALUE_BYTES)) {
+    for (part, bytes) in (0..).zip(pack::pack(lines).chunks(VALUE_BYTES)) {
         records.insert(&key(start, part), bytes);
     }
 }
@@ -293,17 +289,8 @@ fn packed(records: &Tree, seq: Seq) -> Result<Option<(Seq, Vec<u8>)>, AuditError
     for entry in records.range(key(start, 0)..key(start.next(), 0)) {
         pack.extend_from_slice(&entry?.1);
     }
-    let lines = unpack(&pack).ok_or(AuditError::Damaged(start))?;
+    let lines = pack::unpack(&pack).ok_or(AuditError::Damaged(start))?;
     Ok(Some((start, lines)))
-}
-
-fn unpack(pack: &[u8]) -> Option<Vec<u8>> {
-    let (bytes, compressed) = lz4_flex::block::uncompressed_size(pack).ok()?;
-    // A damaged size must not take the memory that it names.
-    if bytes > PACK_MOST_BYTES || bytes > compressed.len().saturating_mul(256) {
-        return None;
-    }
-    lz4_flex::block::decompress(compressed, bytes).ok()
 }
 
 impl Opened {
@@ -378,27 +365,19 @@ struct Packer {
 
 impl Packer {
     fn pack(&mut self, lines: &[u8]) -> Result<(), AuditError> {
-        let mut pack = (None, 0..0);
-        let mut at = 0;
-        for end in memchr::memchr_iter(b'\n', lines) {
-            let text = &lines[at..=end];
-            let damaged = || AuditError::Damaged(self.head.map_or(Seq::ZERO, |head| head.seq).next());
-            let (hash, json) = line::split(text.strip_suffix(b"\n").unwrap_or(text)).ok_or_else(damaged)?;
-            let glance = line::glance(json).ok_or_else(damaged)?;
-            self.head = Some(Chain { seq: glance.seq, hash });
-            self.index(glance);
-            let (start, packed) = pack;
-            pack = match start {
-                Some(start) if packed.len() + text.len() > PACK_BYTES => {
-                    put(start, &lines[packed], &mut self.records);
-                    (Some(glance.seq), at..end + 1)
-                }
-                start => (start.or(Some(glance.seq)), packed.start..end + 1),
-            };
-            at = end + 1;
-        }
-        if let (Some(start), packed) = pack {
-            put(start, &lines[packed], &mut self.records);
+        for pack in pack::cut(lines) {
+            let mut start = None;
+            for line in pack::lines(pack) {
+                let damaged = || AuditError::Damaged(self.head.map_or(Seq::ZERO, |head| head.seq).next());
+                let (hash, json) = line::split(line).ok_or_else(damaged)?;
+                let glance = line::glance(json).ok_or_else(damaged)?;
+                self.head = Some(Chain { seq: glance.seq, hash });
+                self.index(glance);
+                start.get_or_insert(glance.seq);
+            }
+            if let Some(start) = start {
+                put(start, pack, &mut self.records);
+            }
         }
         Ok(())
     }
@@ -449,7 +428,7 @@ impl Audit {
             };
             let skipped = usize::try_from(next.0 - start.0).unwrap_or(usize::MAX);
             let before = lines.len();
-            let more = value.split(|c| *c == b'\n').filter(|line| !line.is_empty()).skip(skipped);
+            let more = pack::lines(&value).skip(skipped);
             lines.extend(more.take(most - before).map(<[u8]>::to_vec));
             if lines.len() == before {
                 return Err(AuditError::Damaged(next));

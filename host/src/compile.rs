@@ -44,8 +44,10 @@ const CPU_S: u64 = 10;
 const CPU_S_PER_MIB: u64 = 4;
 const CPU_S_MOST: u64 = 90;
 
-/// How much longer a compilation may take by the wall's clock than by the processor's: others want the processor too.
+/// How much longer a compilation may take by the wall's clock than by the processor's, since others want the processor too;
+/// and never more than that, so that whoever pushes something hears of it.
 const WALL_TIMES: u32 = 2;
+const WALL_MOST: Duration = Duration::from_secs(90);
 
 /// How far a child stands back. At 10 a busy host's own threads get nine tenths of a processor that they share with it
 /// (sched(7)).
@@ -99,6 +101,8 @@ enum CompileError {
     Refused(String),
     #[error("compiling it took more than {0} s of processor time: make it smaller")]
     OutOfTime(u64),
+    #[error("compiling it took more than {} s on a busy machine: make it smaller, or try again", .0.as_secs())]
+    OutOfWall(Duration),
     #[error("compiling it took more than {1} MiB of memory, or broke the compiler ({0}): make it smaller")]
     Broke(ExitStatus, u64),
 }
@@ -229,6 +233,11 @@ fn cost(bytes: usize) -> Cost {
     Cost { cpu_s: (CPU_S + CPU_S_PER_MIB * (bytes as u64 >> 20)).min(CPU_S_MOST), memory_mib }
 }
 
+/// How long a compilation of so many seconds of processor time may take by the wall's clock.
+fn wall(cpu_s: u64) -> Duration {
+    (Duration::from_secs(cpu_s) * WALL_TIMES).min(WALL_MOST)
+}
+
 /// Compile in a child of this program.
 fn in_child(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
     let program = std::env::current_exe().map_err(CompileError::Child)?;
@@ -244,13 +253,13 @@ fn in_child(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(CompileError::Child)?;
-    let told = talk(&mut child, bytes, Duration::from_secs(seconds) * WALL_TIMES);
+    let told = talk(&mut child, bytes, wall(seconds));
     if told.is_err() {
         let _ = child.kill();
     }
     let status = child.wait().map_err(CompileError::Child)?;
     let (code, complaint) = told.map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut => CompileError::OutOfTime(seconds),
+        io::ErrorKind::TimedOut => CompileError::OutOfWall(wall(seconds)),
         _ => CompileError::Child(error),
     })?;
     let out_of_time =
@@ -387,5 +396,10 @@ mod tests {
     fn larger_components_get_more_time_up_to_a_cap() {
         let seconds = |bytes| cost(bytes).cpu_s;
         assert_eq!([0, 1 << 20, 12 << 20, 32 << 20, usize::MAX].map(seconds), [10, 14, 58, 90, 90]);
+    }
+
+    #[test]
+    fn a_refusal_comes_within_90_seconds_whatever_the_machine_does() {
+        assert_eq!([10, 45, 46, 90].map(|cpu_s| wall(cpu_s).as_secs()), [20, 90, 90, 90]);
     }
 }

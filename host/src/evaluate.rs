@@ -4,35 +4,30 @@
 //! leads to.
 
 use std::{
-    collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use balm_core::{
     alert::Alert,
-    caps,
-    digest::Digest,
     engine::Order,
-    evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Outcome, Query},
-    name::PolicyName,
+    evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Query},
     record::Fact,
-    target::Target,
+    rounds::{self, Reach, Step},
 };
 use balm_sandbox::{Level, Plugin, Round};
 use futures_util::FutureExt as _;
 
-use crate::{journal::Log, look::Looker, plugins::Plugins};
+use crate::{
+    habits::{Asker, Habits},
+    journal::Log,
+    look::Looker,
+    plugins::Plugins,
+};
 
 /// A whole evaluation, with all rounds and answers.
 const WALL: Duration = Duration::from_secs(15);
-
-/// Policies with their targets whose questions are remembered. At the cap all are forgotten: they cost one round more.
-const HABITS: usize = 4096;
-
-/// Evaluations after which a habit is learned anew, so that what a policy no longer asks is not read for ever.
-const HABIT_LASTS: u32 = 256;
 
 /// Evaluates policies.
 pub(crate) struct Evaluator {
@@ -41,22 +36,7 @@ pub(crate) struct Evaluator {
     looker: Arc<Looker>,
     /// Where answers are fetched: guests have threads of their own.
     io: tokio::runtime::Handle,
-    habits: Mutex<HashMap<Asker, Habit>>,
-}
-
-/// Who asks: a version of a policy about the same targets mostly asks the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Asker {
-    policy: PolicyName,
-    digest: Digest,
-    targets: Vec<Target>,
-}
-
-/// What was asked the last time, which is answered before it is asked again: a round less for each evaluation.
-#[derive(Clone, Debug)]
-struct Habit {
-    queries: Arc<[Query]>,
-    left: u32,
+    habits: Habits,
 }
 
 /// An evaluation that is over.
@@ -69,7 +49,7 @@ struct Ending {
 
 impl Evaluator {
     pub(crate) fn new(log: Arc<Log>, plugins: Arc<Plugins>, looker: Arc<Looker>, io: tokio::runtime::Handle) -> Self {
-        Self { log, plugins, looker, io, habits: Mutex::new(HashMap::new()) }
+        Self { log, plugins, looker, io, habits: Habits::default() }
     }
 
     /// The version that an order names, if it is in memory.
@@ -114,7 +94,7 @@ impl Evaluator {
             seed: order.seed,
         };
         let asker = Asker { policy: order.policy.clone(), digest: order.digest, targets: order.targets.clone() };
-        if let Some(queries) = self.habit(&asker) {
+        if let Some(queries) = self.habits.of(&asker) {
             input.answers = self.answer(&queries).await;
         }
         self.rounds(order, &asker, plugin, &mut input).await
@@ -129,38 +109,26 @@ impl Evaluator {
     }
 
     async fn rounds(&self, order: &Order, asker: &Asker, plugin: &Plugin, input: &mut Input) -> Ending {
-        let end = |answers: &mut Vec<Answer>, rounds, fuel, conclusion| Ending {
-            answers: std::mem::take(answers),
-            rounds,
-            fuel,
-            conclusion,
-        };
-        let mut asked = 0;
-        for round in 1..=caps::ROUNDS {
+        let reach = Reach { queries: &order.queries, targets: &order.targets };
+        let mut round = 1;
+        loop {
             let Round { outcome, fuel, log, log_dropped } = plugin.evaluate(input).await;
             say(order, &log, log_dropped);
-            let answers = &mut input.answers;
-            match outcome {
-                Ok(Outcome::Decided(decision)) => return end(answers, round, fuel, Conclusion::Decided(decision)),
-                Err(failure) => return end(answers, round, fuel, Conclusion::Failed(failure)),
-                Ok(Outcome::Needs(queries)) => {
-                    match may_ask(&order.queries, &order.targets, answers, asked, &queries) {
-                        Ok(()) => {
-                            asked += queries.len();
-                            answers.extend(self.answer(&queries).await);
-                            self.learn(asker, answers);
-                        }
-                        Err(message) => {
-                            let failure = Failure { kind: FailureKind::Queries, message };
-                            return end(answers, round, fuel, Conclusion::Failed(failure));
-                        }
+            match rounds::conclude(outcome, round, &input.answers, reach) {
+                Step::Concluded(conclusion) => {
+                    if matches!(&conclusion, Conclusion::Failed(failure) if failure.kind == FailureKind::Queries) {
+                        self.habits.forget(asker);
                     }
+                    let answers = std::mem::take(&mut input.answers);
+                    return Ending { answers, rounds: round, fuel, conclusion };
+                }
+                Step::Asks(queries) => {
+                    input.answers.extend(self.answer(&queries).await);
+                    self.habits.learn(asker, &input.answers);
                 }
             }
+            round += 1;
         }
-        let message = format!("it needs more than {} rounds", caps::ROUNDS);
-        let failure = Failure { kind: FailureKind::Queries, message };
-        end(&mut input.answers, caps::ROUNDS, 0, Conclusion::Failed(failure))
     }
 
     /// All at once: a round takes as long as its slowest answer.
@@ -183,57 +151,6 @@ impl Evaluator {
         }
         answers
     }
-
-    /// What this policy will most likely ask.
-    fn habit(&self, asker: &Asker) -> Option<Arc<[Query]>> {
-        let mut habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
-        let habit = habits.get_mut(asker)?;
-        let Some(left) = habit.left.checked_sub(1) else {
-            habits.remove(asker);
-            return None;
-        };
-        habit.left = left;
-        Some(Arc::clone(&habit.queries))
-    }
-
-    fn learn(&self, asker: &Asker, answers: &[Answer]) {
-        let queries = answers.iter().rev().take(caps::QUERIES).rev().map(|answer| answer.query.clone()).collect();
-        let mut habits = self.habits.lock().unwrap_or_else(PoisonError::into_inner);
-        if habits.len() >= HABITS {
-            habits.clear();
-        }
-        habits.insert(asker.clone(), Habit { queries, left: HABIT_LASTS });
-    }
-}
-
-/// What a plugin may ask: kinds of its manifest, about targets of its policy, a bounded number of times.
-///
-/// What was answered before it was asked does not count against that number.
-pub(crate) fn may_ask(
-    declared: &[String],
-    targets: &[Target],
-    answers: &[Answer],
-    asked: usize,
-    queries: &[Query],
-) -> Result<(), String> {
-    if queries.is_empty() {
-        return Err("it needs answers and asks nothing".into());
-    }
-    if asked + queries.len() > caps::QUERIES {
-        return Err(format!("it asks more than {} queries", caps::QUERIES));
-    }
-    for query in queries {
-        if !declared.contains(&query.kind) {
-            return Err(format!("it asks {:?}, which its manifest does not declare", query.kind));
-        }
-        if !targets.iter().any(|target| target.to_string() == query.target) {
-            return Err(format!("it asks about {:?}, which is none of its targets", query.target));
-        }
-        if answers.iter().any(|answer| answer.query == *query) {
-            return Err(format!("it asks {:?} again, which was answered", query.kind));
-        }
-    }
-    Ok(())
 }
 
 fn say(order: &Order, log: &[balm_sandbox::LogLine], dropped: u64) {

@@ -93,6 +93,7 @@ fn a_policy_with_the_runtime_of_its_language_is_dropped_in_and_scales_a_service(
     let cloud = Cloud::start(1, Options::default(), None);
     cloud.create_service("web", 4);
     let files = Files::new(Dir::new("languages-python"), &cloud.endpoint());
+    files.edit("balm.toml", |text| format!("plugin-class = \"runtime\"\n{text}"));
     files.put("plugins/scale-ecs-service.wasm", &fs::read(component).expect("it was built"));
     let host = files.start();
     // It is compiled once the host runs, which takes a build without optimisation a minute on a busy machine.

@@ -221,10 +221,11 @@ pub fn configuration_keys(root: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 /// How the code asks for a key.
-const READERS: [&str; 15] = [
+const READERS: [&str; 16] = [
     "text(\"",
     "texts(\"",
     "parsed::<SocketAddr>(\"",
+    "parsed::<Class>(\"",
     "number(\"",
     "duration(\"",
     "word(\"",

@@ -134,14 +134,19 @@ pub const NOTICE_TEXT_BYTES: usize = 1_024;
 /// Intents remembered by the state, open and shown in histories.
 pub const INTENTS: usize = 8_000_000;
 
-/// Evaluations under way at once.
-pub const EVALUATIONS_IN_FLIGHT: usize = 256;
+/// Evaluations under way at once. As many as have an instance at the same time, so that none waits behind guests that use
+/// all of theirs; with more nothing was faster.
+pub const EVALUATIONS_IN_FLIGHT: usize = 64;
 
 /// Looks under way at once: a bound on concurrent reads of AWS.
 pub const LOOKS_IN_FLIGHT: usize = 32;
 
 /// Looks of one step that are answered by what was read a moment ago, so that a step stays short.
 pub const LOOKS_AT_ONCE: usize = 1_024;
+
+/// Records whose hashes are kept while a journal is checked, for the checkpoint that will name one of them: hours of a host
+/// that records a thousand a second, at 32 bytes each.
+pub const HASHES: usize = 4_000_000;
 
 /// Instances of a group that is read and changed. An instance takes some 120 bytes of a look's record, and one intent makes
 /// tens of looks; a larger group is refused as unreadable.

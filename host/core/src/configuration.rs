@@ -30,6 +30,9 @@ pub struct Configuration {
     /// Those of them that are told of many things at once, with pauses; the others are told of each at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paced: Vec<NotifierName>,
+    /// Those of them that are sent the host's checkpoints, so that they are kept where this host cannot change them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<NotifierName>,
     /// Times.
     pub timing: Timing,
     /// Who may approve, and for how long a request waits.

@@ -89,6 +89,7 @@ impl Batch<'_> {
             Input::Approval(said) => return self.said(*said),
             Input::NoticeSent(sent) => self.add(Fact::NoticeSent(sent)),
             Input::AccessDenied(denied) => self.add(Fact::AccessDenied(denied)),
+            Input::Checkpoint(checkpoint) => self.add(Fact::Checkpoint(checkpoint)),
         }
         Ok(())
     }

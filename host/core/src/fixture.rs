@@ -63,6 +63,7 @@ pub(crate) fn configuration() -> Configuration {
         accounts: [(target().account, vec![target().region])].into(),
         notifiers: vec!["log".parse().expect("a name"), "team".parse().expect("a name")],
         paced: vec!["team".parse().expect("a name")],
+        checkpoints: vec![],
         timing: Timing::default(),
         approval: Terms::default(),
     }
@@ -336,10 +337,6 @@ impl Bench {
         };
         self.decide(decision);
         self.intent = IntentId { proposed: self.last_evaluated(), index: 0 };
-    }
-
-    pub(crate) fn propose_anew(&mut self, change: impl FnOnce(&mut Proposal)) {
-        self.propose(change);
     }
 
     pub(crate) fn decide(&mut self, decision: Decision) {

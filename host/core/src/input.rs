@@ -8,9 +8,9 @@ use crate::{
     look::Reading,
     name::{IntentId, Seq},
     record::{
-        AccessDenied, AccountChecked, CallResult, ConfigurationRefused, EvaluationSkipped, HostStarted, HostStopped,
-        LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved, Purpose, Reloaded, StopScope,
-        TailCut,
+        AccessDenied, AccountChecked, CallResult, Checkpoint, ConfigurationRefused, EvaluationSkipped, HostStarted,
+        HostStopped, LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved, Purpose,
+        Reloaded, StopScope, TailCut,
     },
     time::Timestamp,
 };
@@ -80,6 +80,8 @@ pub enum Input {
     NoticeSent(NoticeSent),
     /// Somebody asked for what its role does not allow.
     AccessDenied(AccessDenied),
+    /// The host signed how far the journal has come.
+    Checkpoint(Checkpoint),
 }
 
 /// What is put in force together, or not at all: a plugin with the settings that it accepts.

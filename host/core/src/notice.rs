@@ -20,8 +20,8 @@ use crate::{
     json::Json,
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
-        AttemptStarted, ConfigurationRefused, EvaluationSkipped, Fact, IntentEnd, IntentEnded, IntentJudged, Record,
-        Settled, StopEngaged, Verdict,
+        AttemptStarted, Checkpoint, ConfigurationRefused, EvaluationSkipped, Fact, IntentEnd, IntentEnded,
+        IntentJudged, Record, Settled, StopEngaged, Verdict,
     },
     time::Timestamp,
 };
@@ -55,6 +55,9 @@ pub struct Notice {
     /// What people are asked to approve, if that is what it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// The checkpoint, if it is one: for whoever keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// The intent that a notice is about. All but its name and state is known once the record that proposed it was learned.
@@ -135,7 +138,9 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::AttemptStarted(_)
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
-        | Fact::StopReleased(_) => true,
+        | Fact::StopReleased(_)
+        // Of those notifiers that are to have them.
+        | Fact::Checkpoint(_) => true,
         Fact::AccountChecked(checked) => checked.identity.is_err(),
         Fact::Evaluated(capsule) => !capsule.superseded && matches!(capsule.conclusion, Conclusion::Failed(_)),
         // An admission is told by the attempt that follows it; what a policy in shadow would do is nobody's alarm.
@@ -177,6 +182,10 @@ pub fn of(record: &Record) -> Notice {
         intent: intent_of(fact),
         alert: None,
         approval: approval::of(fact),
+        checkpoint: match fact {
+            Fact::Checkpoint(checkpoint) => Some(checkpoint.clone()),
+            _ => None,
+        },
     }
 }
 
@@ -345,7 +354,8 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::AttemptEnded(_)
         | Fact::ApprovalGiven(_)
         | Fact::ApprovalUsed(_)
-        | Fact::NoticeSent(_) => Urgency::Info,
+        | Fact::NoticeSent(_)
+        | Fact::Checkpoint(_) => Urgency::Info,
     }
 }
 
@@ -414,6 +424,9 @@ fn words(fact: &Fact) -> String {
         | Fact::ApprovalUsed(_)
         | Fact::ApprovalVoid(_)
         | Fact::ApprovalRefused(_) => approval::words(fact),
+        Fact::Checkpoint(Checkpoint { seq, hash, signature, .. }) => {
+            format!("checkpoint of record {seq} {hash}, signed {signature}")
+        }
     }
 }
 

@@ -152,6 +152,8 @@ facts! {
     NoticeSent(NoticeSent) = "notice-sent",
     /// Somebody with a credential asked for what its role does not allow, and did not get it.
     AccessDenied(AccessDenied) = "access-denied",
+    /// The host signed how far the journal had come.
+    Checkpoint(Checkpoint) = "checkpoint",
 }
 
 impl Fact {
@@ -198,7 +200,8 @@ impl Fact {
             | Self::StopReleased(_)
             // It may name an intent that there is not.
             | Self::ApprovalRefused(_)
-            | Self::AccessDenied(_) => None,
+            | Self::AccessDenied(_)
+            | Self::Checkpoint(_) => None,
         }
     }
 }
@@ -924,4 +927,20 @@ pub struct AccessDenied {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// See [`Fact::Checkpoint`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Checkpoint {
+    /// Whose journal, as its `genesis` says.
+    pub host: String,
+    /// The record that was the last one then.
+    pub seq: Seq,
+    /// Its hash, which fixes every record up to it.
+    pub hash: Digest,
+    /// The public key of the host, Ed25519 (RFC 8032), as 64 hexadecimal digits.
+    pub key: String,
+    /// The signature over the text `balm checkpoint 1`, host, number and hash, each with a newline; 128 hexadecimal digits.
+    pub signature: String,
 }

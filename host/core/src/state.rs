@@ -164,7 +164,11 @@ impl State {
         self.apply_fact(record);
         if notice::is_worth_telling(&record.fact) {
             let waiting = Waiting::of(record);
-            for (notifier, notices) in &mut self.notices {
+            let is_checkpoint = matches!(record.fact, Fact::Checkpoint(_));
+            let checkpoints = &self.configuration.checkpoints;
+            // Checkpoints are for whoever keeps them, and nothing that people want to read.
+            let wants = |notifier: &NotifierName| !is_checkpoint || checkpoints.contains(notifier);
+            for (notifier, notices) in self.notices.iter_mut().filter(|(notifier, _)| wants(notifier)) {
                 if let Some(at) = notices.push(waiting, record.at) {
                     self.timers.insert((at, Timer::Tell(notifier.clone())));
                 }
@@ -232,7 +236,8 @@ impl State {
             | Fact::ConfigurationRefused(_)
             | Fact::Reloaded(_)
             | Fact::ApprovalRefused(_)
-            | Fact::AccessDenied(_) => {}
+            | Fact::AccessDenied(_)
+            | Fact::Checkpoint(_) => {}
         }
     }
 

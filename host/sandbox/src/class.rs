@@ -2,7 +2,7 @@
 //!
 //! It owns where one class ends and the next begins. It refuses to know what a class costs: whoever compiles decides that.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use crate::limits;
 
@@ -35,6 +35,15 @@ impl Class {
     }
 }
 
+impl FromStr for Class {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let wrong = || format!("{word:?} is no class of plugins: write \"plain\" or \"runtime\"");
+        Self::ALL.into_iter().find(|class| class.to_string() == word).ok_or_else(wrong)
+    }
+}
+
 /// One word.
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -60,5 +69,13 @@ mod tests {
         ] {
             assert_eq!(Class::of(bytes), class, "{bytes}");
         }
+    }
+
+    #[test]
+    fn a_class_is_read_as_it_is_written() {
+        for class in Class::ALL {
+            assert_eq!(class.to_string().parse(), Ok(class));
+        }
+        assert!("Plain".parse::<Class>().is_err_and(|why| why.contains("\"Plain\"")));
     }
 }

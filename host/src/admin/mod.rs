@@ -90,6 +90,8 @@ pub(crate) struct About {
     /// itself.
     #[schema(value_type = u64)]
     pub(crate) verified_seq: Seq,
+    /// The public key of its checkpoints, Ed25519, as 64 hexadecimal digits.
+    pub(crate) checkpoint_key: String,
 }
 
 /// Turns for questions, and places for listeners to events.

@@ -2,20 +2,26 @@
 
 mod approvals;
 mod audit;
+mod backtest;
+mod capsule;
 mod check;
 mod client;
 mod credential;
 mod explain;
+mod find;
 mod iam;
 mod init;
 mod manual;
 mod new;
 mod notify;
+mod past;
 mod plugin;
 mod plugins;
+mod replay;
 mod send;
 mod show;
 mod status;
+mod verify;
 
 use std::{
     path::{Path, PathBuf},
@@ -30,7 +36,7 @@ use balm_core::{
 use clap::{Args, Parser, Subcommand};
 
 use self::client::Client;
-use crate::{admin, app, config, credential::Role, kill_switch, telemetry};
+use crate::{admin, app, backup, config, credential::Role, kill_switch, telemetry};
 
 /// Runs remediation policies: alerts in, sandboxed plugins decide, guardrails check, AWS is changed, everything is
 /// recorded.
@@ -253,6 +259,47 @@ Examples:
     /// Read the audit: what happened, and why.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Show an evaluation of the past with everything that the plugin saw; or write it as a test of the policy.
+    #[command(after_help = "\
+Examples:
+  balm capsule 1042.0                               as JSON
+  balm capsule 1042.0 --as-test >> src/recorded.rs  a test of the policy that expects what was decided")]
+    Capsule(capsule::Capsule),
+    /// Make decisions of the past again, each by the version that made it, and compare them byte for byte.
+    ///
+    /// Needs no host, no network and no AWS: what a plugin saw stands in the records. The host may run. Ends with 0 if every
+    /// evaluation came out the same, with 3 if one did not or could not be made, with 1 if the history cannot be read.
+    #[command(after_help = "\
+Examples:
+  balm replay --all                                 everything in the journal of the data directory
+  balm replay 1042.0                                the decision that proposed an intent
+  balm audit export --to history.jsonl --plugins versions    here, and on another machine:
+  balm replay --all --from history.jsonl --plugins versions")]
+    Replay(replay::Replay),
+    /// Have a new version of a plugin decide what was decided in the past, and show what would have been other.
+    ///
+    /// It sees what the old version saw, readings and the history of the episode among it. Ends with 0 if it proposes the
+    /// same, with 3 if not, with 1 if it cannot be tried.
+    #[command(after_help = "\
+Examples:
+  balm backtest --candidate target/wasm32-wasip2/release/scale_ecs_service.wasm --last 30d
+  balm backtest --candidate next.wasm --policy web-cpu --from history.jsonl --json")]
+    Backtest(backtest::Backtest),
+    /// Copy what the host cannot do without into a new directory: journal, plugins and the key of checkpoints. The host may run.
+    ///
+    /// The copy is a data directory itself: to restore it, end the host and put it in the place of the other. What was recorded
+    /// after the backup is then missing.
+    #[command(after_help = "\
+Examples:
+  balm backup --to /backup/balm-2026-11-01
+  balm audit verify --data /backup/balm-2026-11-01")]
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// Where to; it must not be there yet.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
     /// Try out who is told.
     #[command(subcommand)]
     Notify(notify::Command),
@@ -343,6 +390,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Credential { name, role, json } => credential::run(&name, role, json)?,
         Command::Audit(command) => return audit::run(command),
+        Command::Backup { place, to } => {
+            let chain = backup::write(&place.data()?, &to)?;
+            println!("{} records are in {}; the last one's hash is {}", chain.seq, to.display(), chain.hash);
+        }
+        Command::Capsule(capsule) => return capsule::run(&capsule),
+        Command::Replay(replay) => return replay::run(&replay),
+        Command::Backtest(backtest) => return backtest::run(&backtest),
         Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
         Command::Compile { cpu_seconds, memory_mib } => {

@@ -106,7 +106,8 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
         | Fact::ApprovalUsed(_)
         | Fact::ApprovalVoid(_)
         | Fact::ApprovalRefused(_)
-        | Fact::AccessDenied(_) => line(balm_core::notice::headline(fact)),
+        | Fact::AccessDenied(_)
+        | Fact::Checkpoint(_) => line(balm_core::notice::headline(fact)),
     }
 }
 

@@ -34,6 +34,7 @@ fn words(status: &Value) -> String {
         number("intents"),
         number("backlog")
     ));
+    lines.push(format!("checkpoints are signed with the key {}", text(&status["checkpoint-key"])));
     if number("clock-ahead-ms") > 0 {
         lines.push(format!("the clock was set ahead by {} ms: `balm accept-clock`", number("clock-ahead-ms")));
     }

@@ -80,6 +80,7 @@ impl Message {
             intent: None,
             alert: None,
             approval: None,
+            checkpoint: None,
         };
         let id = format!("{host}-test-{}", at.as_millis());
         Self { id, host: host.into(), covers: 1, dropped: 0, body: Body::steps(vec![lead]) }
@@ -151,6 +152,7 @@ pub(super) mod fixture {
             intent: Some(intent),
             alert: Some(alert),
             approval: None,
+            checkpoint: None,
         }
     }
 

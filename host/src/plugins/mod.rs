@@ -41,7 +41,7 @@ pub(crate) struct Plugins {
 impl Plugins {
     /// None in memory yet; bytes are kept below the data directory.
     pub(crate) fn new(compiler: Compiler, data: &Path) -> io::Result<Self> {
-        let kept = data.join(KEPT);
+        let kept = kept(data);
         fs::create_dir_all(&kept)?;
         Ok(Self { compiler, kept, versions: RwLock::new(BTreeMap::new()) })
     }
@@ -64,7 +64,7 @@ impl Plugins {
         versions.retain(|digest, _| in_force.contains(digest));
     }
 
-    /// Compile and ask a file that was read, unless it is in memory under this name already.
+    /// Compile and ask a file that was read, unless it is in memory under this name already. See [`permitted`].
     pub(crate) async fn compile(&self, name: &PluginName, bytes: &[u8]) -> Result<Arc<Plugin>, String> {
         if let Some(known) = self.get(&Digest::of(&[bytes])).filter(|known| known.name() == name) {
             return Ok(known);
@@ -107,7 +107,7 @@ impl Plugins {
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
-        self.kept.join(format!("{digest}.wasm"))
+        self.kept.join(file_name(digest))
     }
 
     /// Durable before the record that names them is.
@@ -123,6 +123,29 @@ impl Plugins {
         fs::rename(part, path)?;
         fs::File::open(&self.kept)?.sync_all()
     }
+}
+
+/// Whether plugins of this size may be compiled where those up to a class may. What fits no class is refused by its size later.
+pub(crate) fn permitted(bytes: &[u8], most: Class) -> Result<(), String> {
+    match Class::of(bytes.len()) {
+        Some(class) if class > most => Err(format!(
+            "it has {} bytes, and a {most} plugin at most {}: if it carries the runtime of its language, permit that with \
+             plugin-class = \"{class}\" in balm.toml",
+            bytes.len(),
+            most.most_bytes()
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Where the bytes of every version are that was ever in force.
+pub(crate) fn kept(data: &Path) -> PathBuf {
+    data.join(KEPT)
+}
+
+/// The name of a version's file there.
+pub(crate) fn file_name(digest: Digest) -> String {
+    format!("{digest}.wasm")
 }
 
 /// Read a regular file once. Anything else (a directory, a FIFO, a device) is refused without waiting for it.

@@ -473,6 +473,7 @@ fn configuration(needs: Needs) -> Configuration {
         accounts: [(target.account, vec![target.region])].into(),
         notifiers: vec!["log".parse().expect("a name")],
         paced: vec![],
+        checkpoints: vec![],
         timing: Timing::default(),
         approval: Terms { expires_after_ms: EXPIRES_S * 1000, approvers },
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balm_tests::bench::{Figures, act, decide, languages, load, raw};
+use balm_tests::bench::{Figures, act, backtest, decide, languages, load, raw};
 use clap::Parser;
 
 #[derive(Debug, Parser)]
@@ -10,7 +10,7 @@ struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, act (with decide), languages or load.
+    /// Only raw, act (with decide and backtest), languages or load.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
@@ -30,6 +30,7 @@ fn main() -> anyhow::Result<()> {
         let records = act::measure(&mut figures)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(decide::measure(&records, &mut figures))?;
+        backtest::measure(&records, &mut figures)?;
     }
     if wanted("languages") {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

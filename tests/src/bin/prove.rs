@@ -8,13 +8,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use balm_core::record::Record;
 use balm_sandbox::Sandbox;
 use balm_tests::{
     approvals, corpus, golden,
-    harness::{Dir, journal},
+    harness::Dir,
     kills::{self, Report},
-    replay, sim, swaps,
+    replay, sim, swaps, tamper,
 };
 use clap::Parser;
 
@@ -24,6 +23,7 @@ const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
 const SWAPS: u64 = 1_000;
+const RANDOM_TAMPERINGS: u64 = 100;
 
 /// How much later an alert may be acknowledged while plugins are swapped.
 const SWAP_P99_RATIO: f64 = 2.0;
@@ -98,6 +98,10 @@ fn main() -> anyhow::Result<ExitCode> {
         let seeds = SEEDS * u64::from(times);
         eprintln!("simulating {seeds} lives of a host");
         promises.extend(simulated(&sim::run_all(0..seeds)));
+    }
+    if wanted("tamper") {
+        eprintln!("tampering with exports");
+        promises.extend(tamper_promises(&tamper::run(RANDOM_TAMPERINGS * u64::from(times), SEED)));
     }
     print(&promises, arguments.json);
     let broken = promises.iter().any(|promise| !promise.holds);
@@ -244,20 +248,37 @@ fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
 }
 
 fn replays(killed: &Path) -> anyhow::Result<Vec<Promise>> {
-    let records: Vec<Record> = journal::read(&killed.join("data")).into_iter().map(|(record, _)| record).collect();
-    eprintln!("making the decisions of {} records again", records.len());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let replayed = runtime.block_on(replay::run(&records))?;
-    let (decisions, differences) = (replayed.decisions, replayed.differences);
+    eprintln!("making every decision again");
+    let replay::Replayed { replayed, fuel_compared, mismatches } = replay::run(&killed.join("data"))?;
+    let holds = replayed > 0 && fuel_compared == replayed;
     Ok(vec![
-        Promise { says: "decisions made again", key: "replays", figure: decisions as f64, holds: decisions > 0 },
+        Promise { says: "decisions made again, with their fuel", key: "replayed", figure: replayed as f64, holds },
         Promise {
             says: "of them other in one byte, or in their fuel",
-            key: "replay_differences",
-            figure: differences as f64,
-            holds: differences == 0,
+            key: "replay_mismatches",
+            figure: mismatches as f64,
+            holds: mismatches == 0,
         },
     ])
+}
+
+fn tamper_promises(report: &tamper::Report) -> Vec<Promise> {
+    report.unseen.iter().for_each(|unseen| eprintln!("taken for whole: {unseen}"));
+    let (tampered, unseen) = (report.tampered, report.unseen.len());
+    vec![
+        Promise {
+            says: "exports that were tampered with",
+            key: "tampered",
+            figure: tampered as f64,
+            holds: tampered > 0,
+        },
+        Promise {
+            says: "verifiers that took one for whole",
+            key: "tampered_unseen",
+            figure: unseen as f64,
+            holds: unseen == 0,
+        },
+    ]
 }
 
 fn simulated(tally: &sim::Tally) -> Vec<Promise> {

@@ -104,7 +104,8 @@ pub async fn judge(sandbox: &Arc<Sandbox>, hostile: &Hostile) -> Result<(), Stri
 }
 
 /// An alert about a service, as every guest is given it.
-fn input(settings: Json) -> Input {
+#[must_use]
+pub fn input(settings: Json) -> Input {
     let alert = Alert {
         source: "grafana".parse().expect("a name"),
         org: "1".into(),
@@ -121,7 +122,7 @@ fn input(settings: Json) -> Input {
     };
     Input {
         alert: Arc::new(alert),
-        policy: "hostile".parse().expect("a name"),
+        policy: "web-cpu".parse().expect("a name"),
         targets: vec![crate::harness::cloud::arn("web").parse().expect("a target")],
         settings,
         answers: Vec::new(),

@@ -310,6 +310,7 @@ fn configuration() -> Configuration {
         accounts: [(account, vec![region])].into(),
         notifiers: vec!["log".parse().expect("a name")],
         paced: vec!["log".parse().expect("a name")],
+        checkpoints: vec![],
         timing: Timing { settle_ms: SETTLE_MS, ..Timing::default() },
         approval: Terms::default(),
     }

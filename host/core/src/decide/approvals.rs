@@ -284,7 +284,7 @@ mod tests {
         let mut bench = suggesting();
         for _ in 0..caps::APPROVALS {
             bench.judge_and_admit();
-            bench.propose_anew(|_| {});
+            bench.propose(|_| {});
         }
         let records = bench.looked(Purpose::Guard, Ok(fixture::reading(4)));
         assert_eq!(kinds(&records), ["target-looked", "intent-judged", "intent-ended"]);

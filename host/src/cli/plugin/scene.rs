@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use balm_core::{
     alert::{Alert, Status},
-    caps,
-    evaluation::{Answer, Failure, FailureKind, Input, Outcome, PastIntent, Query, Trigger},
+    evaluation::{Answer, Conclusion, Input, Outcome, PastIntent, Query, Trigger},
     json::Json,
     name::PolicyName,
+    rounds::{self, Reach, Step},
     target::Target,
     time::Timestamp,
 };
@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{clock, evaluate, http::grafana};
+use crate::{clock, http::grafana};
 
 /// What an evaluation is told.
 #[derive(Debug, Args)]
@@ -157,31 +157,31 @@ impl Read {
 
     /// Play the rounds as the host does, with the answers that were given.
     pub(super) async fn play(mut self, plugin: &Plugin) -> Played {
-        let mut asked = 0;
-        for rounds in 1..=caps::ROUNDS {
-            let mut round = plugin.evaluate(&self.input).await;
-            let Ok(Outcome::Needs(queries)) = &round.outcome else {
-                return Played { rounds, round, input: self.input, missing: Vec::new() };
+        let targets = self.input.targets.clone();
+        let reach = Reach { queries: &plugin.manifest().queries, targets: &targets };
+        let mut rounds = 1;
+        loop {
+            let Round { outcome, fuel, log, log_dropped } = plugin.evaluate(&self.input).await;
+            let played = |outcome, input, missing| {
+                let round = Round { outcome, fuel, log, log_dropped };
+                Played { rounds, round, input, missing }
             };
-            let declared = &plugin.manifest().queries;
-            if let Err(message) = evaluate::may_ask(declared, &self.input.targets, &self.input.answers, asked, queries)
-            {
-                round.outcome = Err(Failure { kind: FailureKind::Queries, message });
-                return Played { rounds, round, input: self.input, missing: Vec::new() };
-            }
+            let queries = match rounds::conclude(outcome, rounds, &self.input.answers, reach) {
+                Step::Asks(queries) => queries,
+                Step::Concluded(Conclusion::Decided(decision)) => {
+                    return played(Ok(Outcome::Decided(decision)), self.input, Vec::new());
+                }
+                Step::Concluded(Conclusion::Failed(failure)) => return played(Err(failure), self.input, Vec::new()),
+            };
             let given = |query: &Query| self.answers.iter().find(|answer| answer.query == *query);
             let missing: Vec<Query> = queries.iter().filter(|query| given(query).is_none()).cloned().collect();
             if !missing.is_empty() {
-                return Played { rounds, round, input: self.input, missing };
+                return played(Ok(Outcome::Needs(queries)), self.input, missing);
             }
-            asked += queries.len();
             let answered: Vec<Answer> = queries.iter().filter_map(given).cloned().collect();
             self.input.answers.extend(answered);
+            rounds += 1;
         }
-        let message = format!("it needs more than {} rounds", caps::ROUNDS);
-        let outcome = Err(Failure { kind: FailureKind::Queries, message });
-        let round = Round { outcome, fuel: 0, log: Vec::new(), log_dropped: 0 };
-        Played { rounds: caps::ROUNDS, round, input: self.input, missing: Vec::new() }
     }
 }
 
