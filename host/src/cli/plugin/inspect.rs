@@ -1,6 +1,7 @@
 //! `balm plugin inspect`: what a file is, also where a host would refuse it.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     path::Path,
     process::ExitCode,
@@ -96,16 +97,13 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-/// The names of a schema's properties, those that must be given marked.
+/// The names of a schema's properties by the alphabet, those that must be given marked.
 fn settings(schema: &Value) -> String {
     let required = schema["required"].as_array().cloned().unwrap_or_default();
-    let names: Vec<String> = schema["properties"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| if required.contains(&json!(name)) { format!("{name} (needed)") } else { name.clone() })
-        .collect();
-    listed(&names)
+    let properties: BTreeMap<&String, &Value> = schema["properties"].as_object().into_iter().flatten().collect();
+    let marked =
+        |name: &String| if required.contains(&json!(name)) { format!("{name} (needed)") } else { name.clone() };
+    listed(&properties.into_keys().map(marked).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
