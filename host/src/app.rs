@@ -113,7 +113,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let host = begun.parts.engine.state().host.clone();
     let about = about(&host, listener.local_addr()?, begun.verified, &key);
     let state = begun.parts.engine.state();
-    let in_force = state.plugins.clone();
+    let known = (state.plugins.clone(), state.versions.clone());
     let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
     let (calls, calls_ended) = mpsc::channel(1);
     let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host.clone(), &config.notifiers)?);
@@ -128,6 +128,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         calls,
     };
     let status = Arc::clone(&begun.parts.status);
+    let said = effects.evaluator.said();
     let mut engine = Watched::over(begun.parts.run(waiting, move |effect| effects.start(effect))?)?;
 
     let counts = Arc::new(alerts::Counts::default());
@@ -137,6 +138,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let serving = tokio::spawn(http::serve(listener, router, http::ALERT_CONNECTIONS, ended.clone()));
     let socket = admin::bind(data).context("the socket in the data directory")?;
     let (reload, asked_to_reload) = reload::requests();
+    let requests = reload.clone();
     reload.clone().on_hangup().context("SIGHUP cannot be listened for")?;
     let shown = Arc::new(Shown::default());
     let (ready, is_ready) = watch::channel(false);
@@ -152,6 +154,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         notifiers: Arc::clone(&notifiers),
         metrics: start_metrics(config, &begun.log, &ended)?,
         alerts: counts,
+        said,
         doors: Doors::new(config.admin.as_ref()),
         questions: Questions::default(),
         ready: is_ready,
@@ -161,7 +164,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
 
     let parts = reload::Parts { inbox: inbox.clone(), plugins, alerts, notifiers, shown };
     sign(config, (key, host), &begun.log, &inbox, &ended);
-    let mut loader = Loader::new(parts, config.clone(), in_force);
+    let mut loader = Loader::new(parts, requests, config.clone(), known);
     let starting = async {
         keep_stopped(&inbox, &kill_switch, stop_is_recorded).await;
         if loader.start(&begun.previous).await.is_ok() {

@@ -15,7 +15,6 @@ use std::{
 use balm_core::{
     digest::Digest,
     line::{self, Chain},
-    record::Fact,
 };
 
 use crate::{
@@ -86,9 +85,7 @@ fn copy_journal(data: &Path, to: &Path) -> Result<(Chain, BTreeSet<Digest>), Bac
     let mut open: Option<(PathBuf, BufWriter<File>)> = None;
     let mut broken: Result<(), BackupError> = Ok(());
     let scanned = journal::scan(data, |_, record, line| {
-        if let Fact::PluginActivated(plugin) = &record.fact {
-            versions.insert(plugin.digest);
-        }
+        versions.extend(record.fact.version().map(|(_, digest)| digest));
         let begins_file = line::claims(line).is_some_and(|(_, framing)| framing.prev.is_some());
         if broken.is_ok() {
             broken = write_line(&mut open, begins_file.then(|| to.join(journal::file_name(record.seq))), line);

@@ -30,6 +30,7 @@ mod look;
 mod metrics;
 mod notify;
 mod permitted;
+mod plugin_log;
 mod plugins;
 mod reload;
 mod replay;

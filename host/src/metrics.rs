@@ -198,6 +198,7 @@ impl Metrics {
                 self.count(&NOTICES_DROPPED, &[sent.notifier.as_str()], sent.dropped);
             }
             Fact::PluginActivated(activated) => self.count(&PLUGINS, &[activated.plugin.as_str(), "activated"], 1),
+            Fact::PluginPushed(pushed) => self.count(&PLUGINS, &[pushed.plugin.as_str(), "pushed"], 1),
             Fact::PluginRefused(refused) => self.count(&PLUGINS, &[refused.plugin.as_str(), "refused"], 1),
             Fact::StopEngaged(_) => self.count(&STOPS, &["engaged"], 1),
             Fact::StopReleased(_) => self.count(&STOPS, &["released"], 1),

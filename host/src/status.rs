@@ -198,7 +198,13 @@ impl Status {
 pub(crate) fn changes_view(record: &Record) -> bool {
     matches!(
         record.fact.kind(),
-        "configured" | "plugin-activated" | "plugin-removed" | "account-checked" | "stop-engaged" | "stop-released"
+        "configured"
+            | "plugin-activated"
+            | "plugin-pushed"
+            | "plugin-removed"
+            | "account-checked"
+            | "stop-engaged"
+            | "stop-released"
     )
 }
 

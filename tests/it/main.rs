@@ -21,6 +21,7 @@ mod first_day;
 mod hot;
 mod kills;
 mod languages;
+mod lifecycle;
 mod moto;
 mod notify;
 mod payloads;

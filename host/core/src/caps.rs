@@ -168,5 +168,16 @@ pub const ALERT_PAIRS: usize = 128;
 /// file of a further one is refused.
 pub const PLUGINS: usize = 256;
 
+/// Versions that are known under the name of a plugin: the one in force, and what somebody may want to go back to. At the cap the
+/// oldest is forgotten; its bytes are kept as long as records name them.
+pub const VERSIONS_PER_PLUGIN: usize = 8;
+
+/// Names of plugins whose versions are known, in force or not: twice as many as can be in force. At the cap the first that is
+/// not in force is forgotten.
+pub const PLUGINS_KNOWN: usize = 2 * PLUGINS;
+
+/// The most failures in a row that a version may be allowed before it is stopped.
+pub const QUARANTINE_AFTER_MOST: u32 = 1_000;
+
 /// Mistakes that one record of a refused configuration holds, so that a batch stays small; further ones are counted.
 pub const MISTAKES: usize = 64;

@@ -35,9 +35,17 @@ pub struct Configuration {
     pub checkpoints: Vec<NotifierName>,
     /// Times.
     pub timing: Timing,
+    /// Failures in a row after which a version of a plugin is stopped; never if it is 0.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub quarantine_after: u32,
     /// Who may approve, and for how long a request waits.
     #[serde(default, skip_serializing_if = "Terms::is_default")]
     pub approval: Terms,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+const fn is_never(after: &u32) -> bool {
+    *after == 0
 }
 
 /// Times that the rules depend on.

@@ -14,6 +14,7 @@ use crate::{
     approval::{self, Standing, record::VoidReason},
     caps,
     configuration::Configuration,
+    digest::Digest,
     episode::{self, Arrival},
     evaluation::{Capsule, Conclusion, Proposal},
     guard::{ApprovedIntent, ProposedIntent, Rules},
@@ -21,7 +22,7 @@ use crate::{
     intent::{Intent, Stage},
     look::Reading,
     matching,
-    name::{EpisodeId, IntentId, Seq},
+    name::{EpisodeId, IntentId, PolicyName, Seq},
     record::{
         AlertReceived, AttemptEnded, AttemptSettled, CallResult, ClockAccepted, ClockJumped, Concerned, Configured,
         EpisodeEnd, EpisodeEnded, Fact, HostStarted, IntentEnd, IntentEnded, Person, Purpose, Reception, Record,
@@ -30,7 +31,11 @@ use crate::{
     state::{State, Timer},
     target::Target,
     time::Timestamp,
+    versions::Versions,
 };
+
+/// Who stops a version that fails again and again.
+pub(crate) const QUARANTINE: &str = "quarantine";
 
 /// A batch in the making.
 pub(crate) struct Batch<'a> {
@@ -68,6 +73,7 @@ impl Batch<'_> {
             Input::LossAccepted(loss) => self.add(Fact::LossAccepted(loss)),
             Input::Configured(configuration) => self.configured(*configuration),
             Input::PluginActivated(activated) => self.add(Fact::PluginActivated(activated)),
+            Input::PluginPushed(pushed) => self.add(Fact::PluginPushed(pushed)),
             Input::PluginRefused(refused) => self.add(Fact::PluginRefused(refused)),
             Input::ConfigurationRefused(refused) => self.add(Fact::ConfigurationRefused(refused)),
             Input::Arrived(arrived) => self.arrived(*arrived),
@@ -237,12 +243,35 @@ impl Batch<'_> {
             Conclusion::Decided(decision) if !capsule.superseded => decision.intents.len(),
             Conclusion::Decided(_) | Conclusion::Failed(_) => 0,
         };
+        let (policy, version) = (capsule.policy.clone(), capsule.plugin);
         self.add(Fact::Evaluated(capsule));
         let seq = self.state.seq;
+        self.quarantine(&policy, version);
         for (index, _) in (0..).zip(0..proposed) {
             self.judge_if_out_of_reach(IntentId { proposed: seq, index });
         }
         self.end_if_at_rest(episode);
+    }
+
+    /// A version that fails again and again is stopped. What takes its place is for the host to find: it knows which one is in
+    /// memory and accepts the settings.
+    fn quarantine(&mut self, policy: &PolicyName, version: Digest) {
+        let after = self.state.configuration.quarantine_after;
+        let Some(plugin) = self.state.plugin_of(policy).filter(|plugin| plugin.digest == version) else { return };
+        let failures = self.state.versions.get(&plugin.plugin).map_or(0, Versions::failures);
+        if after == 0 || failures < after || self.state.stop_on(&plugin.plugin, &version).is_some() {
+            return;
+        }
+        let by = Person {
+            who: QUARANTINE.into(),
+            why: format!(
+                "{failures} evaluations in a row ended as its own failure, the last one in record {}",
+                self.state.seq
+            ),
+        };
+        // Beyond the cap on stops, if need be: there are no more of these than versions.
+        let scope = StopScope::Version { plugin: plugin.plugin.clone(), digest: version };
+        self.add(Fact::StopEngaged(StopEngaged { scope, by }));
     }
 
     /// What the host may not even look at is refused without a look.

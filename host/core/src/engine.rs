@@ -318,7 +318,9 @@ impl Engine {
             let waiting = due.iter().filter(|due| !under_way.contains(due)).take(room);
             (policy.clone(), waiting.copied().collect())
         };
-        let mut policies: VecDeque<_> = self.state.evaluations.iter().map(waiting).collect();
+        // A version that is stopped is about to be replaced, or taken out of force: then they are evaluated, or skipped.
+        let ready = self.state.evaluations.iter().filter(|(policy, _)| !self.state.waits_for_a_version(policy));
+        let mut policies: VecDeque<_> = ready.map(waiting).collect();
         let served = policies.iter().take_while(|(policy, _)| self.served.as_ref().is_some_and(|last| policy <= last));
         policies.rotate_left(served.count());
         policies

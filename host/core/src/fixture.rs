@@ -15,13 +15,14 @@ use crate::{
     input::{Input, Reply, Resume},
     json::Json,
     look::Reading,
-    name::{EpisodeId, IntentId, PolicyName, Seq},
+    name::{EpisodeId, IntentId, PluginName, PolicyName, Seq},
     record::{
         AccountChecked, CallResult, Fact, HostStarted, IntentJudged, Manifest, Person, PluginActivated, Purpose,
         Record, StopScope,
     },
     target::Target,
     time::Timestamp,
+    versions::record::Cause,
 };
 
 pub(crate) fn policy_name() -> PolicyName {
@@ -65,6 +66,7 @@ pub(crate) fn configuration() -> Configuration {
         paced: vec!["team".parse().expect("a name")],
         checkpoints: vec![],
         timing: Timing::default(),
+        quarantine_after: 0,
         approval: Terms::default(),
     }
 }
@@ -282,8 +284,18 @@ impl Bench {
             ..Manifest::default()
         };
         let plugin = "scale-ecs-service".parse().expect("a name");
-        let activated = PluginActivated { plugin, digest: Digest::of(&[b"plugin"]), bytes: 6, manifest };
+        let activated =
+            PluginActivated { plugin, digest: Digest::of(&[b"plugin"]), bytes: 6, manifest, cause: Cause::Directory };
         self.take(Input::PluginActivated(Box::new(activated)));
+    }
+
+    /// The name of the plugin, and the version in force.
+    pub(crate) fn plugin_name(&self) -> PluginName {
+        policy().plugin
+    }
+
+    pub(crate) fn version(&self) -> Digest {
+        self.engine.state().plugins[&policy().plugin].digest
     }
 
     pub(crate) fn account(&mut self, identity: Result<String, String>) {

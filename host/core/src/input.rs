@@ -13,6 +13,7 @@ use crate::{
         Reloaded, StopScope, TailCut,
     },
     time::Timestamp,
+    versions::record::PluginPushed,
 };
 
 /// Something happened.
@@ -30,6 +31,8 @@ pub enum Input {
     Configured(Box<Configuration>),
     /// A plugin was compiled and found good.
     PluginActivated(Box<PluginActivated>),
+    /// A person handed over a version, and it was found good.
+    PluginPushed(Box<PluginPushed>),
     /// A plugin was not.
     PluginRefused(PluginRefused),
     /// A configuration, or a part of one, was read and found wrong.

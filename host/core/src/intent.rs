@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     action::Change,
     alert::Status,
+    digest::Digest,
     evaluation::{PastIntent, Proposal},
     json::Json,
     look::Reading,
@@ -24,6 +25,8 @@ pub struct Intent {
     pub episode: EpisodeId,
     /// Of which policy.
     pub policy: PolicyName,
+    /// The version of its plugin that proposed it; for an undo the one that proposed what is undone.
+    pub version: Digest,
     /// What was proposed.
     pub proposal: Proposal,
     /// When.

@@ -8,7 +8,8 @@
 //! people ([`approval`]). All of it is records
 //! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]). What all
 //! records say together is the state ([`state`]); what is due is a function of it ([`engine`]). People are told by notices
-//! ([`notice`], [`notices`]). How far
+//! ([`notice`], [`notices`]). A version of a plugin that fails again and again is stopped, and the last good one
+//! is in force again ([`versions`]). How far
 //! the journal has come is signed from time to time, and found out about by whoever checks it ([`checkpoint`]). Every bound
 //! stands in [`caps`].
 //!
@@ -45,6 +46,7 @@ mod serde_result;
 pub mod state;
 pub mod target;
 pub mod time;
+pub mod versions;
 
 #[cfg(test)]
 mod arrival_tests;

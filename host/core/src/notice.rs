@@ -21,9 +21,10 @@ use crate::{
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
         AttemptStarted, Checkpoint, ConfigurationRefused, EvaluationSkipped, Fact, IntentEnd, IntentEnded,
-        IntentJudged, Record, Settled, StopEngaged, Verdict,
+        IntentJudged, PluginActivated, Record, Settled, StopEngaged, StopScope, Verdict,
     },
     time::Timestamp,
+    versions::record::Cause,
 };
 
 /// What people are told.
@@ -142,6 +143,8 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         // Of those notifiers that are to have them.
         | Fact::Checkpoint(_) => true,
         Fact::AccountChecked(checked) => checked.identity.is_err(),
+        // That another one is in force again belongs to the stop that people are told of.
+        Fact::PluginActivated(activated) => matches!(activated.cause, Cause::Stopped(_)),
         Fact::Evaluated(capsule) => !capsule.superseded && matches!(capsule.conclusion, Conclusion::Failed(_)),
         // An admission is told by the attempt that follows it; what a policy in shadow would do is nobody's alarm.
         Fact::IntentJudged(judged) => judged.mode != Mode::Shadow && matches!(judged.verdict, Verdict::Refused(_)),
@@ -150,7 +153,7 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
         | Fact::Configured(_)
-        | Fact::PluginActivated(_)
+        | Fact::PluginPushed(_)
         | Fact::Reloaded(_)
         | Fact::TimePassed(_)
         | Fact::ClockAccepted(_)
@@ -319,6 +322,8 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         // Whoever approved it takes it to be done.
         Fact::ApprovalVoid(void) if !void.given.is_empty() => Urgency::Person,
         Fact::AttemptSettled(settled) if settled.settled == Settled::ForAPerson => Urgency::Person,
+        // What a person stops, a person knows of.
+        Fact::StopEngaged(stop) if matches!(stop.scope, StopScope::Version { .. }) => Urgency::Person,
         Fact::IntentEnded(ended) => match ended.how {
             IntentEnd::Verified | IntentEnd::Undone => Urgency::Info,
             // What expired or is void was told as such by the record before it.
@@ -345,6 +350,7 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::HostStopped(_)
         | Fact::Configured(_)
         | Fact::PluginActivated(_)
+        | Fact::PluginPushed(_)
         | Fact::Reloaded(_)
         | Fact::TimePassed(_)
         | Fact::ClockAccepted(_)
@@ -367,6 +373,16 @@ fn words(fact: &Fact) -> String {
         }
         Fact::PluginRefused(refused) => format!("plugin {} was refused: {}", refused.plugin, refused.why),
         Fact::PluginRemoved(removed) => format!("plugin {} was removed: {}", removed.plugin, removed.why),
+        Fact::PluginActivated(activated) => activated_words(activated),
+        Fact::PluginPushed(pushed) => {
+            format!(
+                "version {} of plugin {} was pushed by {}: {}",
+                pushed.digest.short(),
+                pushed.plugin,
+                pushed.by.who,
+                pushed.by.why
+            )
+        }
         Fact::ConfigurationRefused(refused) => refused_words(refused),
         Fact::Reloaded(reloaded) => {
             format!("the configuration was read again by {}: {}", reloaded.by.who, reloaded.by.why)
@@ -406,7 +422,6 @@ fn words(fact: &Fact) -> String {
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
         | Fact::Configured(_)
-        | Fact::PluginActivated(_)
         | Fact::TimePassed(_)
         | Fact::ClockAccepted(_)
         | Fact::AlertReceived(_)
@@ -426,6 +441,25 @@ fn words(fact: &Fact) -> String {
         | Fact::ApprovalRefused(_) => approval::words(fact),
         Fact::Checkpoint(Checkpoint { seq, hash, signature, .. }) => {
             format!("checkpoint of record {seq} {hash}, signed {signature}")
+        }
+    }
+}
+
+fn activated_words(activated: &PluginActivated) -> String {
+    let PluginActivated { plugin, digest, cause, .. } = activated;
+    let version = digest.short();
+    match cause {
+        Cause::Directory => format!("version {version} of plugin {plugin} is in force: its file arrived"),
+        Cause::Activated(by) => {
+            format!("version {version} of plugin {plugin} is in force, chosen by {}: {}", by.who, by.why)
+        }
+        Cause::RolledBack(by) => {
+            format!("version {version} of plugin {plugin} is in force again, gone back to by {}: {}", by.who, by.why)
+        }
+        Cause::Stopped(stop) => {
+            format!(
+                "version {version} of plugin {plugin} is in force again, since the one after it is stopped (stop {stop})"
+            )
         }
     }
 }

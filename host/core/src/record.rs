@@ -21,6 +21,7 @@ use crate::{
     name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
     target::{AccountId, Region, Target},
     time::Timestamp,
+    versions::record::{Cause, PluginPushed},
 };
 
 /// One line of the journal.
@@ -88,9 +89,12 @@ facts! {
     Configured(Box<Configured>) = "configured",
     /// A plugin's version is in force.
     PluginActivated(Box<PluginActivated>) = "plugin-activated",
+    /// A person handed over a version of a plugin. It is kept, and not in force.
+    PluginPushed(Box<PluginPushed>) = "plugin-pushed",
     /// A plugin's file was refused; the version in force, if any, stays.
     PluginRefused(PluginRefused) = "plugin-refused",
-    /// A plugin's file was taken away, and no version of it is in force any more.
+    /// No version of a plugin is in force any more: its file was taken away, a person disabled it, or it was stopped and there is
+    /// none to go back to.
     PluginRemoved(PluginRemoved) = "plugin-removed",
     /// A configuration, or a part of one, was refused; what was in force stays.
     ConfigurationRefused(ConfigurationRefused) = "configuration-refused",
@@ -157,6 +161,16 @@ facts! {
 }
 
 impl Fact {
+    /// The version of a plugin that it makes known: its bytes are kept beside the journal.
+    #[must_use]
+    pub fn version(&self) -> Option<(&PluginName, Digest)> {
+        match self {
+            Self::PluginActivated(activated) => Some((&activated.plugin, activated.digest)),
+            Self::PluginPushed(pushed) => Some((&pushed.plugin, pushed.digest)),
+            _ => None,
+        }
+    }
+
     /// The episode that it belongs to, where it belongs to one; the alert that opens an episode is its record.
     #[must_use]
     pub fn episode(&self) -> Option<EpisodeId> {
@@ -188,6 +202,7 @@ impl Fact {
             | Self::LossAccepted(_)
             | Self::Configured(_)
             | Self::PluginActivated(_)
+            | Self::PluginPushed(_)
             | Self::PluginRefused(_)
             | Self::PluginRemoved(_)
             | Self::ConfigurationRefused(_)
@@ -290,6 +305,9 @@ pub struct PluginActivated {
     pub bytes: u64,
     /// What it says of itself.
     pub manifest: Manifest,
+    /// Why it is in force; its file in the plugin directory if nothing is said.
+    #[serde(default, skip_serializing_if = "Cause::is_directory")]
+    pub cause: Cause,
 }
 
 /// See [`Fact::PluginRefused`].
@@ -315,6 +333,9 @@ pub struct PluginRemoved {
     pub digest: Digest,
     /// Why, and what to do if that was not meant.
     pub why: String,
+    /// Who disabled it, if somebody did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Person>,
 }
 
 /// See [`Fact::ConfigurationRefused`].
@@ -845,6 +866,13 @@ pub enum StopScope {
     Policy(PolicyName),
     /// Those on one target.
     Target(Target),
+    /// Those that a version of a plugin proposed; and it is not evaluated.
+    Version {
+        /// The plugin.
+        plugin: PluginName,
+        /// The version.
+        digest: Digest,
+    },
 }
 
 impl fmt::Display for StopScope {
@@ -853,6 +881,7 @@ impl fmt::Display for StopScope {
             Self::Everything => f.write_str("everything"),
             Self::Policy(policy) => write!(f, "policy {policy}"),
             Self::Target(target) => write!(f, "target {target}"),
+            Self::Version { plugin, digest } => write!(f, "version {} of plugin {plugin}", digest.short()),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Past {
     pub fn remember(&mut self, record: &Record) {
         match &record.fact {
             Fact::HostStarted(started) => self.engine.clone_from(&started.engine),
-            Fact::PluginActivated(plugin) => drop(self.names.insert(plugin.digest, plugin.plugin.clone())),
+            fact if let Some((name, digest)) = fact.version() => drop(self.names.insert(digest, name.clone())),
             Fact::Configured(configured) => drop(self.settings.insert(record.seq, settings(configured))),
             Fact::AlertReceived(received) if self.needs(record.seq) => {
                 self.alerts.insert(record.seq, Arc::new(received.alert.clone()));

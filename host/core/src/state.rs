@@ -28,10 +28,12 @@ use crate::{
     record::AttemptEnded,
     record::{
         AlertReceived, AttemptSettled, AttemptStarted, CallResult, EpisodeEnd, EvaluationSkipped, Fact, IntentEnd,
-        IntentJudged, PluginActivated, Purpose, Record, Settled, StopEngaged, TargetLooked, UndoProposed, Verdict,
+        IntentJudged, PluginActivated, Purpose, Record, Settled, StopEngaged, StopScope, TargetLooked, UndoProposed,
+        Verdict,
     },
     target::{AccountId, Region, Target},
     time::Timestamp,
+    versions::Versions,
 };
 
 /// What all records so far say together.
@@ -55,6 +57,8 @@ pub struct State {
     pub accounts: BTreeMap<(AccountId, Region), Result<String, String>>,
     /// The versions in force.
     pub plugins: BTreeMap<PluginName, PluginActivated>,
+    /// The versions that are known, in force or not.
+    pub versions: BTreeMap<PluginName, Versions>,
     /// What is halted, by the record that halted it.
     pub stops: BTreeMap<Seq, StopEngaged>,
     /// Open episodes, and ended ones that are remembered.
@@ -187,9 +191,15 @@ impl State {
             }
             Fact::PluginActivated(activated) => {
                 self.plugins.insert(activated.plugin.clone(), PluginActivated::clone(activated));
+                self.versions_of(&activated.plugin).activated(activated, seq);
+            }
+            Fact::PluginPushed(pushed) => {
+                let in_force = self.plugins.get(&pushed.plugin).map(|version| version.digest);
+                self.versions_of(&pushed.plugin).pushed(pushed, in_force, seq);
             }
             Fact::PluginRemoved(removed) => {
                 self.plugins.remove(&removed.plugin);
+                self.versions_of(&removed.plugin).removed(removed.by.is_some());
             }
             Fact::AccountChecked(checked) => {
                 self.accounts.insert((checked.account, checked.region.clone()), checked.identity.clone());
@@ -239,6 +249,35 @@ impl State {
             | Fact::AccessDenied(_)
             | Fact::Checkpoint(_) => {}
         }
+    }
+
+    fn versions_of(&mut self, plugin: &PluginName) -> &mut Versions {
+        if self.versions.len() >= caps::PLUGINS_KNOWN
+            && !self.versions.contains_key(plugin)
+            && let Some(idle) = self.versions.keys().find(|name| !self.plugins.contains_key(name)).cloned()
+        {
+            self.versions.remove(&idle);
+        }
+        self.versions.entry(plugin.clone()).or_default()
+    }
+
+    /// The plugin of a policy, in the version in force.
+    #[must_use]
+    pub fn plugin_of(&self, policy: &PolicyName) -> Option<&PluginActivated> {
+        self.plugins.get(&self.configuration.policies.get(policy)?.plugin)
+    }
+
+    /// The stop on a version of a plugin.
+    #[must_use]
+    pub fn stop_on(&self, plugin: &PluginName, version: &Digest) -> Option<(Seq, &StopEngaged)> {
+        let is_on = |scope: &StopScope| matches!(scope, StopScope::Version { plugin: own, digest } if own == plugin && digest == version);
+        self.stops.iter().find(|(_, stop)| is_on(&stop.scope)).map(|(seq, stop)| (*seq, stop))
+    }
+
+    /// Whether the version of a policy's plugin that is in force is stopped: its policies wait until another one is, or none.
+    #[must_use]
+    pub(crate) fn waits_for_a_version(&self, policy: &PolicyName) -> bool {
+        self.plugin_of(policy).is_some_and(|version| self.stop_on(&version.plugin, &version.digest).is_some())
     }
 
     fn apply_configuration(&mut self, configuration: &Configuration) {
@@ -430,6 +469,10 @@ impl State {
     fn apply_evaluated(&mut self, seq: Seq, capsule: &Capsule) {
         let Capsule { episode, policy, generation, .. } = capsule;
         self.no_longer_due(policy, (*episode, *generation));
+        if let Some(plugin) = self.plugin_of(policy).filter(|version| version.digest == capsule.plugin) {
+            let plugin = plugin.plugin.clone();
+            self.versions_of(&plugin).ended(&capsule.conclusion);
+        }
         if capsule.superseded {
             return;
         }
@@ -441,7 +484,7 @@ impl State {
                 }
                 for (index, proposal) in (0..).zip(&decision.intents) {
                     let id = IntentId { proposed: seq, index };
-                    self.propose(id, *episode, policy, proposal.clone(), None);
+                    self.propose(id, (*episode, policy, capsule.plugin), proposal.clone(), None);
                 }
                 if let Some(after) = decision.look_again_after {
                     let after = u64::from(after).clamp(caps::LOOK_AGAIN_LEAST_S, caps::LOOK_AGAIN_MOST_S);
@@ -473,8 +516,7 @@ impl State {
     fn propose(
         &mut self,
         id: IntentId,
-        episode: EpisodeId,
-        policy: &PolicyName,
+        (episode, policy, version): (EpisodeId, &PolicyName, Digest),
         proposal: crate::evaluation::Proposal,
         undo_of: Option<IntentId>,
     ) {
@@ -488,6 +530,7 @@ impl State {
             id,
             episode,
             policy: policy.clone(),
+            version,
             proposal,
             proposed_at: now,
             triggered_at,
@@ -503,8 +546,9 @@ impl State {
 
     fn apply_undo(&mut self, seq: Seq, undo: &UndoProposed) {
         let Some(undone) = self.intents.get(&undo.of) else { return };
-        let (episode, policy) = (undone.episode, undone.policy.clone());
-        self.propose(IntentId { proposed: seq, index: 0 }, episode, &policy, undo.proposal.clone(), Some(undo.of));
+        let (episode, policy, version) = (undone.episode, undone.policy.clone(), undone.version);
+        let id = IntentId { proposed: seq, index: 0 };
+        self.propose(id, (episode, &policy, version), undo.proposal.clone(), Some(undo.of));
     }
 
     fn apply_looked(&mut self, looked: &TargetLooked) {

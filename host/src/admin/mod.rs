@@ -12,6 +12,7 @@ mod problem;
 mod routes_approvals;
 mod routes_health;
 mod routes_operate;
+mod routes_plugins;
 mod routes_records;
 mod routes_state;
 pub(crate) mod schema;
@@ -31,6 +32,7 @@ pub(crate) use self::{
     problem::Said,
     routes_approvals::{ApprovalRequest, ApprovalView, Approvals},
     routes_operate::{NotifyTest, ResumeRequest, StopRequest, Why},
+    routes_plugins::{Choice, Lines, PluginVersions},
     socket::{SOCKET, bind, serve},
 };
 use crate::{
@@ -41,6 +43,7 @@ use crate::{
     kill_switch::KillSwitch,
     metrics::Metrics,
     notify::Notifiers,
+    plugin_log::PluginLog,
     reload::{Requests, Shown},
     status::Status,
 };
@@ -66,6 +69,8 @@ pub(crate) struct Admin {
     /// Absent where nobody can ask for them.
     pub(crate) metrics: Option<Arc<Metrics>>,
     pub(crate) alerts: Arc<alerts::Counts>,
+    /// What plugins said.
+    pub(crate) said: Arc<PluginLog>,
     pub(crate) doors: Doors,
     pub(crate) questions: Questions,
     /// Whether plugins are loaded and every account was asked whose it is.
@@ -97,12 +102,18 @@ pub(crate) struct About {
 /// Turns for questions, and places for listeners to events.
 pub(crate) struct Questions {
     turns: Semaphore,
+    /// Bodies with a plugin, which are large, are read one after the other.
+    pushes: Semaphore,
     listeners: Arc<Semaphore>,
 }
 
 impl Default for Questions {
     fn default() -> Self {
-        Self { turns: Semaphore::new(QUESTIONS), listeners: Arc::new(Semaphore::new(events::LISTENERS)) }
+        Self {
+            turns: Semaphore::new(QUESTIONS),
+            pushes: Semaphore::new(1),
+            listeners: Arc::new(Semaphore::new(events::LISTENERS)),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
     problem::{Asked, PROBLEM, Problem, Written},
     schema::{self, Number},
 };
-use crate::{engine::Ended, status::Stop};
+use crate::{engine::Ended, reload::Wish, status::Stop};
 
 /// How long a person waits for the record of a stop that is in force already.
 const RECORD_WITHIN: Duration = Duration::from_secs(2);
@@ -228,7 +228,7 @@ pub(super) async fn reload(
     Operator(caller): Operator,
     Asked(Why { why }): Asked<Why>,
 ) -> Result<Json<Done>, Problem> {
-    admin.reload.reload(person(caller, why)?).await.map(done).map_err(Problem::conflict)
+    admin.reload.ask(Wish::Reload, person(caller, why)?).await.map(done).map_err(Problem::conflict)
 }
 
 /// Send a test through a notifier, once.

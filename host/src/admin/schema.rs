@@ -129,6 +129,13 @@ pub(crate) fn scope() -> Schema {
     };
     let arn = ObjectBuilder::new().schema_type(Type::String).description(Some("An ARN.")).build();
     let scope = OneOfBuilder::new().item(words(["everything"])).item(one("policy", name())).item(one("target", arn));
+    let digest = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9a-f]{64}$"));
+    let version = ObjectBuilder::new().property("plugin", name()).property("digest", digest);
+    let version = version
+        .required("plugin")
+        .required("digest")
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    let scope = scope.item(one("version", version.build()));
     Schema::OneOf(scope.description(Some("What a stop halts.")).build())
 }
 

@@ -13,7 +13,6 @@ use balm_core::{
     digest::Digest,
     line,
     name::{EpisodeId, IntentId, PluginName, Seq},
-    record::Fact,
 };
 use clap::Subcommand;
 
@@ -208,9 +207,7 @@ fn write_export(data: &Path, to: Option<&Path>, plugins: Option<&Path>) -> anyho
     let name = to.map_or_else(|| "the standard output".to_owned(), |path| path.display().to_string());
     let mut versions = BTreeMap::new();
     export::write(data, &name, &mut out, |record| {
-        if let Fact::PluginActivated(plugin) = &record.fact {
-            versions.insert(plugin.digest, plugin.plugin.clone());
-        }
+        versions.extend(record.fact.version().map(|(name, digest)| (digest, name.clone())));
     })?;
     plugins.map_or(Ok(()), |dir| copy_plugins(data, dir, &versions))
 }

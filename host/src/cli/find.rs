@@ -127,9 +127,9 @@ impl Context {
         let mut about = intent_of(fact).and_then(|intent| self.intents.get(&intent).cloned()).unwrap_or_default();
         about.episode = fact.episode();
         match fact {
-            Fact::PluginActivated(plugin) => {
-                self.names.insert(plugin.digest, plugin.plugin.clone());
-                about.plugin = Some((plugin.digest, Some(plugin.plugin.clone())));
+            fact if let Some((name, digest)) = fact.version() => {
+                self.names.insert(digest, name.clone());
+                about.plugin = Some((digest, Some(name.clone())));
             }
             Fact::AlertReceived(received) => {
                 let episode = about.episode.unwrap_or(EpisodeId(record.seq));

@@ -233,7 +233,7 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Look at a plugin's file before it is put to work: no host, no cloud.
+    /// Look at a plugin's file before it is put to work, and at the versions that a running host has.
     #[command(subcommand)]
     Plugin(plugin::Command),
     /// Accept the time after the clock was set ahead: limits count by it again.

@@ -39,7 +39,8 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
             let manifest = &plugin.manifest;
             let what =
                 format!("{} {} ({}, {} bytes)", plugin.plugin, manifest.version, plugin.digest.short(), plugin.bytes);
-            (what, vec![manifest.summary.clone(), format!("may propose {}", manifest.actions.join(", "))])
+            let why = balm_core::notice::headline(fact);
+            (what, vec![manifest.summary.clone(), format!("may propose {}", manifest.actions.join(", ")), why])
         }
         Fact::AlertReceived(received) => alert_words(received),
         Fact::EpisodeEnded(ended) => line(format!("episode {} is over: {:?}", ended.episode, ended.how).to_lowercase()),
@@ -88,6 +89,7 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
         // What people are told of them is all that there is to say.
         Fact::TailCut(_)
         | Fact::LossAccepted(_)
+        | Fact::PluginPushed(_)
         | Fact::PluginRefused(_)
         | Fact::PluginRemoved(_)
         | Fact::Reloaded(_)

@@ -60,6 +60,12 @@ mod bounds {
         Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
     pub(super) const CHECKPOINT_EVERY_DEFAULT: Duration = Duration::from_secs(60);
 
+    /// Failures of a version in a row before it is stopped. One alert that is tried again makes four, so that no single one stops
+    /// what works for all others.
+    pub(super) const QUARANTINE_AFTER: std::ops::RangeInclusive<u64> =
+        0..=balm_core::caps::QUARANTINE_AFTER_MOST as u64;
+    pub(super) const QUARANTINE_AFTER_DEFAULT: u64 = 5;
+
     pub(super) const MAX_ALERT_AGE: std::ops::RangeInclusive<Duration> =
         Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
@@ -226,6 +232,9 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
     };
     let typed = root.number("max-body-kib", bounds::BODY_KIB);
     let body = typed.as_ref().map_or(bounds::BODY_KIB_DEFAULT, |at| at.value);
+    let quarantine_after = root.number("quarantine-after", bounds::QUARANTINE_AFTER);
+    let quarantine_after = quarantine_after.map_or(bounds::QUARANTINE_AFTER_DEFAULT, |at| at.value);
+    let quarantine_after = u32::try_from(quarantine_after).unwrap_or(u32::MAX);
     let age = root.duration("max-alert-age", bounds::MAX_ALERT_AGE).map(|at| at.value);
     let (segment, reserve, checkpoint_every) = read_journal(&mut root);
     // Half a segment, so that what comes of the largest body fits into one.
@@ -256,6 +265,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         paced: notifiers.iter().filter(|(_, notifier)| notifier.is_paced()).map(|(name, _)| name.clone()).collect(),
         checkpoints,
         timing,
+        quarantine_after,
         approval: approval.terms(admin.as_ref()),
     };
     Some(Config {

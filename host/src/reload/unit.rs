@@ -12,6 +12,7 @@ use balm_core::{
     input::Arrived,
     name::PluginName,
     record::{ConfigurationPart, PluginActivated, PluginRefused, PluginRemoved},
+    versions::record::Cause,
 };
 use balm_sandbox::{Class, Plugin};
 use tokio::task::block_in_place;
@@ -112,6 +113,15 @@ impl Loader {
                 let refuse = |digest, why: String| Refusal::Plugin(self.refused(name, digest, &why));
                 let bytes = bytes.map_err(|why| refuse(None, why))?;
                 let digest = Digest::of(&[&bytes]);
+                if in_force != Some(digest) && self.filed.get(name) == Some(&digest) {
+                    // A person chose otherwise since it was put there: it stays so until another file is there.
+                    self.chosen_accepts(name, &configuration, &policies).await?;
+                    arrived.configuration = self.if_new(configuration);
+                    return Ok(Change { arrived, policies });
+                }
+                if let Some(why) = self.stop_on(name, digest).filter(|_| in_force != Some(digest)) {
+                    return Err(refuse(Some(digest), why));
+                }
                 let plugin = self
                     .version(self.config.plugin_class, name, &bytes)
                     .await
@@ -132,13 +142,31 @@ impl Loader {
                 kept.map_err(|why| refuse(Some(digest), why))?;
                 arrived.activated.extend((in_force != Some(digest)).then(|| activated(&plugin)));
             }
-            None => arrived.removed.extend(in_force.map(|digest| self.gone(name, digest))),
+            // What came otherwise than by a file does not go with one.
+            None if self.filed.contains_key(name) => {
+                arrived.removed.extend(in_force.map(|digest| self.gone(name, digest)));
+            }
+            None => self.chosen_accepts(name, &configuration, &policies).await?,
         }
         if let Some(written) = beside.filter(|written| written.policy.plugin != *name) {
             self.other_accepts(&written, &policies).await?;
         }
         arrived.configuration = self.if_new(configuration);
         Ok(Change { arrived, policies })
+    }
+
+    /// The version in force, which a person chose, accepts the settings as they are now; or there is none.
+    async fn chosen_accepts(
+        &self,
+        name: &PluginName,
+        configuration: &Configuration,
+        policies: &Policies,
+    ) -> Result<(), Refusal> {
+        let in_force = self.in_force.get(name).and_then(|version| self.parts.plugins.get(&version.digest));
+        let Some(plugin) = in_force else { return Ok(()) };
+        Plugins::accepts(plugin, settings_of(configuration, name)).await.map_err(|(policy, why)| {
+            Refusal::Policy(vec![policies.mistake(&policy, not_accepted(name, &why)).to_string()])
+        })
     }
 
     /// A file beside one plugin may put another one to work.
@@ -169,7 +197,7 @@ impl Loader {
     pub(super) fn gone(&self, name: &PluginName, digest: Digest) -> PluginRemoved {
         let file = directory::wasm(&self.config.plugins, name);
         let why = format!("{} is gone; its policies are idle until it is there again", file.display());
-        PluginRemoved { plugin: name.clone(), digest, why }
+        PluginRemoved { plugin: name.clone(), digest, why, by: None }
     }
 }
 
@@ -180,5 +208,6 @@ pub(super) fn activated(plugin: &Plugin) -> PluginActivated {
         digest: plugin.digest(),
         bytes: plugin.bytes(),
         manifest: plugin.manifest().clone(),
+        cause: Cause::Directory,
     }
 }

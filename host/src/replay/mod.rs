@@ -89,7 +89,7 @@ pub(crate) fn survey(
     history.each(|record| {
         survey.newest = record.at;
         match &record.fact {
-            Fact::PluginActivated(plugin) => drop(names.insert(plugin.digest, plugin.plugin.clone())),
+            fact if let Some((name, digest)) = fact.version() => drop(names.insert(digest, name.clone())),
             Fact::Evaluated(capsule) if wanted(record.seq, capsule, names.get(&capsule.plugin)) => {
                 survey.mentions.push(Mention { seq: record.seq, at: record.at, alert: capsule.alert });
             }

@@ -405,13 +405,20 @@ impl Scene {
             ..Manifest::default()
         };
         let (plugin, digest) = ("scale-ecs-service".parse().expect("a name"), Digest::of(&[bytes]));
-        let activated = PluginActivated { plugin, digest, bytes: 6, manifest };
+        let activated = PluginActivated {
+            plugin,
+            digest,
+            bytes: 6,
+            manifest,
+            cause: balm_core::versions::record::Cause::Directory,
+        };
         self.take(Input::PluginActivated(Box::new(activated)));
     }
 
     pub(super) fn plugin_goes(&mut self) {
         let plugin = "scale-ecs-service".parse().expect("a name");
-        let removed = PluginRemoved { plugin, digest: Digest::of(&[b"plugin"]), why: "its file is gone".into() };
+        let removed =
+            PluginRemoved { plugin, digest: Digest::of(&[b"plugin"]), why: "its file is gone".into(), by: None };
         let arrived = balm_core::input::Arrived { removed: vec![removed], ..balm_core::input::Arrived::default() };
         self.take(Input::Arrived(Box::new(arrived)));
     }
@@ -475,6 +482,7 @@ fn configuration(needs: Needs) -> Configuration {
         paced: vec![],
         checkpoints: vec![],
         timing: Timing::default(),
+        quarantine_after: 0,
         approval: Terms { expires_after_ms: EXPIRES_S * 1000, approvers },
     }
 }

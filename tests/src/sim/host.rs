@@ -272,7 +272,13 @@ fn beginnings() -> [Input; 4] {
         queries: vec!["ecs:service".into()],
     };
     let plugin = "scale-ecs-service".parse().expect("a name");
-    let activated = PluginActivated { plugin, digest: Digest::of(&[b"native"]), bytes: 6, manifest };
+    let activated = PluginActivated {
+        plugin,
+        digest: Digest::of(&[b"native"]),
+        bytes: 6,
+        manifest,
+        cause: balm_core::versions::record::Cause::Directory,
+    };
     let (account, region) = (ACCOUNT.parse().expect("an account"), REGION.parse().expect("a region"));
     [
         Input::Started(HostStarted { version: "0.1.0".into(), engine: "native".into() }),
@@ -311,6 +317,7 @@ fn configuration() -> Configuration {
         notifiers: vec!["log".parse().expect("a name")],
         paced: vec!["log".parse().expect("a name")],
         checkpoints: vec![],
+        quarantine_after: 4,
         timing: Timing { settle_ms: SETTLE_MS, ..Timing::default() },
         approval: Terms::default(),
     }

@@ -7,6 +7,10 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     let halts = |scope: &StopScope| match scope {
         StopScope::Everything => true,
         StopScope::Policy(policy) => *policy == proposed.intent.policy,
+        StopScope::Version { plugin, digest } => {
+            let policy = proposed.state.configuration.policies.get(&proposed.intent.policy);
+            proposed.intent.version == *digest && policy.is_some_and(|policy| policy.plugin == *plugin)
+        }
         StopScope::Target(target) => proposed.target.as_ref().is_ok_and(|own| own == target),
     };
     match proposed.state.stops.iter().find(|(_, stop)| halts(&stop.scope)) {
@@ -20,6 +24,7 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
 #[cfg(test)]
 mod tests {
     use crate::{
+        digest::Digest,
         fixture::Bench,
         record::{CheckName, StopScope, Verdict},
     };
@@ -30,6 +35,9 @@ mod tests {
         let cases = [
             (StopScope::Everything, true),
             (StopScope::Policy(bench.policy_name()), true),
+            (StopScope::Version { plugin: bench.plugin_name(), digest: bench.version() }, true),
+            (StopScope::Version { plugin: bench.plugin_name(), digest: Digest::ZERO }, false),
+            (StopScope::Version { plugin: "other".parse().expect("a name"), digest: bench.version() }, false),
             (StopScope::Policy("other".parse().expect("a name")), false),
             (StopScope::Target(bench.target()), true),
             (

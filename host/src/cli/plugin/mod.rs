@@ -1,9 +1,11 @@
-//! `balm plugin`: what people do with a plugin's file. It is compiled and run as the host does it, within the same limits.
+//! `balm plugin`: what people do with a plugin's file, which is compiled and run as the host does it, within the same limits; and
+//! with the versions that a running host has (`versions`).
 
 mod bench;
 mod inspect;
 mod run;
 mod scene;
+mod versions;
 
 use std::{
     path::{Path, PathBuf},
@@ -65,6 +67,8 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Versions(versions::Command),
 }
 
 pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -72,6 +76,7 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Inspect { file, json } => inspect::run(&file, json),
         Command::Run { file, scene, json } => run::run(&file, &scene, json),
         Command::Bench { file, scene, json } => bench::run(&file, &scene, json),
+        Command::Versions(command) => versions::run(command).map(|()| ExitCode::SUCCESS),
     }
 }
 

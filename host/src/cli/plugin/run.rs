@@ -8,14 +8,17 @@ use std::{
 };
 
 use balm_core::evaluation::{Conclusion, Decision, Failure, Outcome, Query};
-use balm_sandbox::{Level, Plugin};
+use balm_sandbox::Plugin;
 use serde_json::{Value, json};
 
 use super::{
     Loader, Scene,
     scene::{Played, Read},
 };
-use crate::cli::{client, show::printable};
+use crate::{
+    cli::{client, show::printable},
+    plugin_log,
+};
 
 /// How it ends where an answer is missing: neither decided nor failed.
 const NEEDS: u8 = 3;
@@ -50,8 +53,11 @@ fn in_json(plugin: &Plugin, played: &Played, took: Duration) -> Value {
         Ok(Outcome::Needs(_)) => json!({ "needs": missing }),
         Err(failure) => json!(Conclusion::Failed(failure.clone())),
     };
-    let log: Vec<Value> =
-        round.log.iter().map(|line| json!({ "level": word(line.level), "message": line.message })).collect();
+    let log: Vec<Value> = round
+        .log
+        .iter()
+        .map(|line| json!({ "level": plugin_log::word(line.level), "message": line.message }))
+        .collect();
     json!({
         "plugin": plugin.name().as_str(),
         "digest": plugin.digest(),
@@ -79,7 +85,7 @@ fn in_words(plugin: &Plugin, played: &Played, took: Duration) -> String {
     let ms = took.as_secs_f64() * 1e3;
     let _ = writeln!(text, "{rounds}, {} instructions in the last, {ms:.1} ms with all", round.fuel);
     for line in &round.log {
-        let _ = writeln!(text, "log {}: {}", word(line.level), printable(&line.message));
+        let _ = writeln!(text, "log {}: {}", plugin_log::word(line.level), printable(&line.message));
     }
     if round.log_dropped > 0 {
         let _ = writeln!(text, "log: {} further lines were dropped", round.log_dropped);
@@ -128,12 +134,4 @@ fn refused(plugin: &Plugin, played: &Played) -> Vec<String> {
         }
     }
     why
-}
-
-const fn word(level: Level) -> &'static str {
-    match level {
-        Level::Debug => "debug",
-        Level::Info => "info",
-        Level::Warn => "warn",
-    }
 }
