@@ -48,7 +48,7 @@ use crate::{
     notify::Notifiers,
     permitted::Permitted,
     plugins::Plugins,
-    reload::{self, Loader, Shown},
+    reload::{self, Known, Loader, Shown},
     shutdown,
     status::Status,
 };
@@ -113,7 +113,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let host = begun.parts.engine.state().host.clone();
     let about = about(&host, listener.local_addr()?, begun.verified, &key);
     let state = begun.parts.engine.state();
-    let known = (state.plugins.clone(), state.versions.clone());
+    let known = Known::of(state);
     let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
     let (calls, calls_ended) = mpsc::channel(1);
     let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host.clone(), &config.notifiers)?);

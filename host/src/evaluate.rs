@@ -11,6 +11,7 @@ use std::{
 
 use balm_core::{
     alert::Alert,
+    digest::Digest,
     engine::Order,
     evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Query},
     record::Fact,
@@ -52,6 +53,15 @@ struct Ending {
 impl Evaluator {
     pub(crate) fn new(log: Arc<Log>, plugins: Arc<Plugins>, looker: Arc<Looker>, io: tokio::runtime::Handle) -> Self {
         Self { log, plugins, looker, io, habits: Habits::default(), said: Arc::default() }
+    }
+
+    /// A version, if it is in memory.
+    pub(crate) fn version(&self, digest: &Digest) -> Option<Arc<Plugin>> {
+        self.plugins.get(digest)
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
     }
 
     /// What plugins said.

@@ -13,6 +13,7 @@ mod backup;
 mod checkpoint;
 mod cli;
 mod clock;
+mod compare;
 mod compile;
 mod config;
 mod credential;

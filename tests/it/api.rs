@@ -141,7 +141,11 @@ const ROLL_BACK: &str = "/v1/plugins/scale-ecs-service/rollback";
 const DISABLE: &str = "/v1/plugins/scale-ecs-service/disable";
 
 /// What brings code to a host, or chooses it.
-const INSTALLS: [&str; 2] = ["/v1/plugins/scale-ecs-service/versions", "/v1/plugins/scale-ecs-service/activate"];
+const INSTALLS: [&str; 3] = [
+    "/v1/plugins/scale-ecs-service/versions",
+    "/v1/plugins/scale-ecs-service/activate",
+    "/v1/plugins/scale-ecs-service/candidate",
+];
 
 /// What is said of approvals.
 const APPROVALS: [&str; 3] = ["/v1/approvals", "/v1/approvals/deny", "/v1/approvals/withdraw"];

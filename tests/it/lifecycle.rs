@@ -252,6 +252,59 @@ fn a_host_killed_in_the_middle_of_any_change_of_a_version_has_one_whole_version_
     host.stop();
 }
 
+fn differences(files: &Files) -> Value {
+    serde_json::from_str(&files.balm_says(&["plugin", "diff", "web", "--json"])).expect("JSON")
+}
+
+#[test]
+fn a_candidate_is_compared_about_the_same_episodes_and_what_it_comes_to_has_no_effect() {
+    let files = Files::bare(Dir::new("candidate"));
+    files.put("plugins/web.wasm", &stamped::version(1));
+    files.write("plugins/web.toml", &stamped::policy("web", "any"));
+    let mut host = files.start();
+    let two = push(&files, 2);
+    let told = files.balm_fails(&["plugin", "diff", "web"]);
+    assert!(told.contains("plugin web has no candidate"), "{told}");
+    let _ = files.balm_says(&["plugin", "candidate", "web", &two, "--why", "is it the same?"]);
+    assert_eq!(
+        states(&files).iter().find(|(digest, _)| *digest == two).map(|(_, state)| state.as_str()),
+        Some("candidate")
+    );
+    alerts(&host, 0..4);
+    // It says another number, and would do the same: nothing.
+    wait::until("four comparisons", WITHIN, || (differences(&files)["other-words"] == 4).then_some(()));
+    host.kill();
+    host = files.start();
+    assert_eq!(differences(&files)["other-words"], 4, "what was compared is in the records");
+
+    files.put("falling.wasm", &stamped::falling(3));
+    let file = files.path("falling.wasm").display().to_string();
+    let _ = files.balm_says(&["plugin", "push", &file, "--name", "web"]);
+    let three = stamped::digest(&stamped::falling(3));
+    let _ = files.balm_says(&["plugin", "candidate", "web", &three]);
+    alerts(&host, 10..13);
+    let diff = wait::until("three differences", WITHIN, || {
+        let diff = differences(&files);
+        (diff["differs"] == 3).then_some(diff)
+    });
+    let example = &diff["examples"][0];
+    assert!(
+        example["active"]["decided"]["explanation"].as_str().is_some_and(|said| said == explanation(1, "any")),
+        "{diff}"
+    );
+    assert_eq!(example["candidate"]["concluded"]["failed"]["kind"], "trapped", "{diff}");
+    let said = files.balm_says(&["plugin", "diff", "web"]);
+    assert!(said.contains("something else 3") && said.contains("trapped"), "{said}");
+    // It fails again and again: it is compared no longer, and the version in force never noticed.
+    alerts(&host, 20..23);
+    let ended = |fact: &Fact| matches!(fact, Fact::CandidateEnded(ended) if ended.by.is_none());
+    wait::until("the candidate to be given up", WITHIN, || (count(&files, ended) == 1).then_some(()));
+    decide(&files, 1, 4 + 3 + 3);
+    let others = |fact: &Fact| matches!(fact, Fact::Evaluated(capsule) if capsule.plugin.to_string() != stamped::digest(&stamped::version(1)));
+    assert_eq!((count(&files, others), count(&files, |fact| matches!(fact, Fact::StopEngaged(_)))), (0, 0));
+    host.stop();
+}
+
 #[test]
 fn where_there_is_no_earlier_version_none_is_in_force_until_the_stop_is_released() {
     let files = Files::bare(Dir::new("quarantine-first"));

@@ -15,6 +15,7 @@ const RECORDS: &str = include_str!("../../host/core/src/record.rs");
 const EVALUATIONS: &str = include_str!("../../host/core/src/evaluation.rs");
 const APPROVALS: &str = include_str!("../../host/core/src/approval/record.rs");
 const VERSIONS: &str = include_str!("../../host/core/src/versions/record.rs");
+const CANDIDATES: &str = include_str!("../../host/core/src/versions/candidate.rs");
 const PLANS: &str = include_str!("../../host/core/src/approval/mod.rs");
 
 /// The generated pages, by file name.
@@ -32,7 +33,7 @@ pub fn pages() -> BTreeMap<&'static str, String> {
     [
         ("cli.md", printed(manual)),
         ("catalogue.md", catalogue()),
-        ("records.md", records(RECORDS, &[EVALUATIONS, APPROVALS, PLANS, VERSIONS])),
+        ("records.md", records(RECORDS, &[EVALUATIONS, APPROVALS, PLANS, VERSIONS, CANDIDATES])),
     ]
     .into()
 }

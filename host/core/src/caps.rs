@@ -176,6 +176,15 @@ pub const VERSIONS_PER_PLUGIN: usize = 8;
 /// not in force is forgotten.
 pub const PLUGINS_KNOWN: usize = 2 * PLUGINS;
 
+/// Evaluations that a candidate is still to be compared with. At the cap further ones are not compared, and counted.
+pub const COMPARISONS_WAITING: usize = 1_000;
+
+/// Comparisons under way at once: few, so that candidates take little from the versions that decide.
+pub const COMPARISONS_IN_FLIGHT: usize = 2;
+
+/// Comparisons that differ of which it is known where they are recorded: examples for people.
+pub const COMPARISON_EXAMPLES: usize = 16;
+
 /// The most failures in a row that a version may be allowed before it is stopped.
 pub const QUARANTINE_AFTER_MOST: u32 = 1_000;
 

@@ -31,7 +31,10 @@ use crate::{
     state::{State, Timer},
     target::Target,
     time::Timestamp,
-    versions::Versions,
+    versions::{
+        Versions,
+        candidate::{CandidateCompared, CandidateEnded},
+    },
 };
 
 /// Who stops a version that fails again and again.
@@ -74,6 +77,9 @@ impl Batch<'_> {
             Input::Configured(configuration) => self.configured(*configuration),
             Input::PluginActivated(activated) => self.add(Fact::PluginActivated(activated)),
             Input::PluginPushed(pushed) => self.add(Fact::PluginPushed(pushed)),
+            Input::CandidateNamed(named) => self.add(Fact::CandidateNamed(named)),
+            Input::CandidateEnded(ended) => self.add(Fact::CandidateEnded(ended)),
+            Input::Compared(compared) => self.compared(compared),
             Input::PluginRefused(refused) => self.add(Fact::PluginRefused(refused)),
             Input::ConfigurationRefused(refused) => self.add(Fact::ConfigurationRefused(refused)),
             Input::Arrived(arrived) => self.arrived(*arrived),
@@ -272,6 +278,25 @@ impl Batch<'_> {
         // Beyond the cap on stops, if need be: there are no more of these than versions.
         let scope = StopScope::Version { plugin: plugin.plugin.clone(), digest: version };
         self.add(Fact::StopEngaged(StopEngaged { scope, by }));
+    }
+
+    fn compared(&mut self, compared: Box<CandidateCompared>) {
+        let (plugin, digest) = (compared.plugin.clone(), compared.digest);
+        let is_awaited = |state: &State| {
+            let candidate = state.candidates.get(&plugin).filter(|candidate| candidate.digest == digest);
+            candidate.is_some_and(|candidate| candidate.waiting.contains(&compared.capsule))
+        };
+        // It comes too late: another one is compared now, or none.
+        if !is_awaited(self.state) {
+            return;
+        }
+        self.add(Fact::CandidateCompared(compared));
+        let after = self.state.configuration.quarantine_after;
+        let failures = self.state.candidates.get(&plugin).map_or(0, |candidate| candidate.failures);
+        if after > 0 && failures >= after {
+            let why = format!("{failures} of its evaluations in a row ended as its own failure");
+            self.add(Fact::CandidateEnded(CandidateEnded { plugin, digest, why, by: None }));
+        }
     }
 
     /// What the host may not even look at is refused without a look.

@@ -13,7 +13,10 @@ use crate::{
         Reloaded, StopScope, TailCut,
     },
     time::Timestamp,
-    versions::record::PluginPushed,
+    versions::{
+        candidate::{CandidateCompared, CandidateEnded, CandidateNamed},
+        record::PluginPushed,
+    },
 };
 
 /// Something happened.
@@ -33,6 +36,12 @@ pub enum Input {
     PluginActivated(Box<PluginActivated>),
     /// A person handed over a version, and it was found good.
     PluginPushed(Box<PluginPushed>),
+    /// A person has a known version compared with the one in force.
+    CandidateNamed(CandidateNamed),
+    /// A candidate was compared.
+    Compared(Box<CandidateCompared>),
+    /// A version is to be compared no longer.
+    CandidateEnded(CandidateEnded),
     /// A plugin was not.
     PluginRefused(PluginRefused),
     /// A configuration, or a part of one, was read and found wrong.

@@ -24,7 +24,10 @@ use crate::{
         IntentJudged, PluginActivated, Record, Settled, StopEngaged, StopScope, Verdict,
     },
     time::Timestamp,
-    versions::record::Cause,
+    versions::{
+        candidate::{Agreement, CandidateCompared, CandidateEnded, CandidateNamed, CandidateOutcome},
+        record::Cause,
+    },
 };
 
 /// What people are told.
@@ -143,6 +146,8 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         // Of those notifiers that are to have them.
         | Fact::Checkpoint(_) => true,
         Fact::AccountChecked(checked) => checked.identity.is_err(),
+        // What a person wanted, that person knows.
+        Fact::CandidateEnded(ended) => ended.by.is_none(),
         // That another one is in force again belongs to the stop that people are told of.
         Fact::PluginActivated(activated) => matches!(activated.cause, Cause::Stopped(_)),
         Fact::Evaluated(capsule) => !capsule.superseded && matches!(capsule.conclusion, Conclusion::Failed(_)),
@@ -154,6 +159,8 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::HostStopped(_)
         | Fact::Configured(_)
         | Fact::PluginPushed(_)
+        | Fact::CandidateNamed(_)
+        | Fact::CandidateCompared(_)
         | Fact::Reloaded(_)
         | Fact::TimePassed(_)
         | Fact::ClockAccepted(_)
@@ -339,6 +346,7 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::StopEngaged(_)
         | Fact::StopReleased(_)
         | Fact::PluginRemoved(_)
+        | Fact::CandidateEnded(_)
         | Fact::ApprovalWithdrawn(_)
         | Fact::ApprovalDenied(_)
         | Fact::ApprovalVoid(_)
@@ -351,6 +359,8 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::Configured(_)
         | Fact::PluginActivated(_)
         | Fact::PluginPushed(_)
+        | Fact::CandidateNamed(_)
+        | Fact::CandidateCompared(_)
         | Fact::Reloaded(_)
         | Fact::TimePassed(_)
         | Fact::ClockAccepted(_)
@@ -374,6 +384,13 @@ fn words(fact: &Fact) -> String {
         Fact::PluginRefused(refused) => format!("plugin {} was refused: {}", refused.plugin, refused.why),
         Fact::PluginRemoved(removed) => format!("plugin {} was removed: {}", removed.plugin, removed.why),
         Fact::PluginActivated(activated) => activated_words(activated),
+        Fact::CandidateNamed(CandidateNamed { plugin, digest, by }) => {
+            format!("version {} of plugin {plugin} is compared, wanted by {}: {}", digest.short(), by.who, by.why)
+        }
+        Fact::CandidateEnded(CandidateEnded { plugin, digest, why, .. }) => {
+            format!("version {} of plugin {plugin} is compared no longer: {why}", digest.short())
+        }
+        Fact::CandidateCompared(compared) => compared_words(compared),
         Fact::PluginPushed(pushed) => {
             format!(
                 "version {} of plugin {} was pushed by {}: {}",
@@ -443,6 +460,21 @@ fn words(fact: &Fact) -> String {
             format!("checkpoint of record {seq} {hash}, signed {signature}")
         }
     }
+}
+
+fn compared_words(compared: &CandidateCompared) -> String {
+    let CandidateCompared { digest, policy, capsule, agreement, outcome, .. } = compared;
+    let agreement = match agreement {
+        Agreement::Same => "comes to the same as",
+        Agreement::OtherWords => "would do the same, in other words, as",
+        Agreement::Differs => "would not do the same as",
+    };
+    let what = match outcome {
+        CandidateOutcome::Concluded(Conclusion::Decided(decision)) => decision.explanation.clone(),
+        CandidateOutcome::Concluded(Conclusion::Failed(failure)) => format!("{}: {}", failure.kind, failure.message),
+        CandidateOutcome::Asks(queries) => format!("it asks {} queries more", queries.len()),
+    };
+    format!("candidate {} of policy {policy} {agreement} the evaluation in record {capsule}: {what}", digest.short())
 }
 
 fn activated_words(activated: &PluginActivated) -> String {

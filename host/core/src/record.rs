@@ -21,7 +21,10 @@ use crate::{
     name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
     target::{AccountId, Region, Target},
     time::Timestamp,
-    versions::record::{Cause, PluginPushed},
+    versions::{
+        candidate::{CandidateCompared, CandidateEnded, CandidateNamed},
+        record::{Cause, PluginPushed},
+    },
 };
 
 /// One line of the journal.
@@ -91,6 +94,12 @@ facts! {
     PluginActivated(Box<PluginActivated>) = "plugin-activated",
     /// A person handed over a version of a plugin. It is kept, and not in force.
     PluginPushed(Box<PluginPushed>) = "plugin-pushed",
+    /// A person has a version compared with the one in force.
+    CandidateNamed(CandidateNamed) = "candidate-named",
+    /// A candidate was compared with the version in force about one evaluation. Nothing follows from what it came to.
+    CandidateCompared(Box<CandidateCompared>) = "candidate-compared",
+    /// A version is compared no longer.
+    CandidateEnded(CandidateEnded) = "candidate-ended",
     /// A plugin's file was refused; the version in force, if any, stays.
     PluginRefused(PluginRefused) = "plugin-refused",
     /// No version of a plugin is in force any more: its file was taken away, a person disabled it, or it was stopped and there is
@@ -194,6 +203,7 @@ impl Fact {
             Self::AttemptEnded(ended) => Some(ended.episode),
             Self::AttemptSettled(settled) => Some(settled.episode),
             Self::IntentEnded(ended) => Some(ended.episode),
+            Self::CandidateCompared(compared) => Some(compared.episode),
             Self::NoticeSent(sent) => sent.episode,
             Self::Genesis(_)
             | Self::HostStarted(_)
@@ -203,6 +213,8 @@ impl Fact {
             | Self::Configured(_)
             | Self::PluginActivated(_)
             | Self::PluginPushed(_)
+            | Self::CandidateNamed(_)
+            | Self::CandidateEnded(_)
             | Self::PluginRefused(_)
             | Self::PluginRemoved(_)
             | Self::ConfigurationRefused(_)

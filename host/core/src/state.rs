@@ -33,7 +33,7 @@ use crate::{
     },
     target::{AccountId, Region, Target},
     time::Timestamp,
-    versions::Versions,
+    versions::{Versions, candidate::Candidate},
 };
 
 /// What all records so far say together.
@@ -59,6 +59,8 @@ pub struct State {
     pub plugins: BTreeMap<PluginName, PluginActivated>,
     /// The versions that are known, in force or not.
     pub versions: BTreeMap<PluginName, Versions>,
+    /// Versions that are compared with those in force.
+    pub candidates: BTreeMap<PluginName, Candidate>,
     /// What is halted, by the record that halted it.
     pub stops: BTreeMap<Seq, StopEngaged>,
     /// Open episodes, and ended ones that are remembered.
@@ -192,6 +194,12 @@ impl State {
             Fact::PluginActivated(activated) => {
                 self.plugins.insert(activated.plugin.clone(), PluginActivated::clone(activated));
                 self.versions_of(&activated.plugin).activated(activated, seq);
+                // With another one in force a new comparison begins, and with itself in force there is none.
+                let own = self.candidates.get(&activated.plugin).map(|candidate| candidate.digest);
+                self.candidates.remove(&activated.plugin);
+                if let Some(digest) = own.filter(|digest| *digest != activated.digest) {
+                    self.name_candidate(&activated.plugin, digest, seq);
+                }
             }
             Fact::PluginPushed(pushed) => {
                 let in_force = self.plugins.get(&pushed.plugin).map(|version| version.digest);
@@ -200,6 +208,16 @@ impl State {
             Fact::PluginRemoved(removed) => {
                 self.plugins.remove(&removed.plugin);
                 self.versions_of(&removed.plugin).removed(removed.by.is_some());
+            }
+            Fact::CandidateNamed(named) => self.name_candidate(&named.plugin, named.digest, seq),
+            Fact::CandidateCompared(compared) => {
+                let candidate = self.candidates.get_mut(&compared.plugin);
+                if let Some(candidate) = candidate.filter(|candidate| candidate.digest == compared.digest) {
+                    candidate.compared(compared, seq);
+                }
+            }
+            Fact::CandidateEnded(ended) => {
+                self.candidates.remove(&ended.plugin);
             }
             Fact::AccountChecked(checked) => {
                 self.accounts.insert((checked.account, checked.region.clone()), checked.identity.clone());
@@ -248,6 +266,14 @@ impl State {
             | Fact::ApprovalRefused(_)
             | Fact::AccessDenied(_)
             | Fact::Checkpoint(_) => {}
+        }
+    }
+
+    /// What is known of the version is what it said when it became known; one that was forgotten since is compared no more.
+    fn name_candidate(&mut self, plugin: &PluginName, digest: Digest, seq: Seq) {
+        let known = self.versions.get(plugin).and_then(|versions| versions.version(&digest));
+        if let Some(candidate) = known.map(|version| Candidate::new(digest, &version.manifest, seq)) {
+            self.candidates.insert(plugin.clone(), candidate);
         }
     }
 
@@ -472,6 +498,9 @@ impl State {
         if let Some(plugin) = self.plugin_of(policy).filter(|version| version.digest == capsule.plugin) {
             let plugin = plugin.plugin.clone();
             self.versions_of(&plugin).ended(&capsule.conclusion);
+            if let Some(candidate) = self.candidates.get_mut(&plugin) {
+                candidate.evaluated(seq);
+            }
         }
         if capsule.superseded {
             return;

@@ -32,7 +32,7 @@ pub(crate) use self::{
     problem::Said,
     routes_approvals::{ApprovalRequest, ApprovalView, Approvals},
     routes_operate::{NotifyTest, ResumeRequest, StopRequest, Why},
-    routes_plugins::{Choice, Lines, PluginVersions},
+    routes_plugins::{CandidateChoice, Choice, Differences, Example, Lines, PluginVersions},
     socket::{SOCKET, bind, serve},
 };
 use crate::{

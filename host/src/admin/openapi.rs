@@ -73,6 +73,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(routes_plugins::roll_back_plugin))
         .routes(routes!(routes_plugins::disable_plugin))
         .routes(routes!(routes_plugins::read_log))
+        .routes(routes!(routes_plugins::name_candidate))
+        .routes(routes!(routes_plugins::show_differences))
         .routes(routes!(routes_approvals::list_approvals, routes_approvals::give_approval))
         .routes(routes!(routes_approvals::withdraw_approval))
         .routes(routes!(routes_approvals::deny_approval))

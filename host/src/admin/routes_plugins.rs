@@ -12,12 +12,14 @@ use axum::{
 };
 use balm_core::{
     digest::Digest,
-    name::{PluginName, Seq},
+    name::{EpisodeId, PluginName, PolicyName, Seq},
+    record::Fact,
     state::State as CoreState,
     versions::Version,
 };
 use balm_sandbox::Class;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
@@ -28,7 +30,7 @@ use super::{
     routes_operate::person,
     schema,
 };
-use crate::{plugin_log::Line, reload::Wish};
+use crate::{journal::Log, plugin_log::Line, reload::Wish};
 
 /// How long a component may take to arrive.
 const COMPONENT_WITHIN: Duration = Duration::from_secs(60);
@@ -80,6 +82,8 @@ pub(crate) struct VersionView {
 pub(crate) enum VersionState {
     /// It decides.
     Active,
+    /// It is compared with the one that decides, and nothing follows from it.
+    Candidate,
     /// It may not decide: people or too many failures stopped it.
     Stopped,
     /// It is kept, and can be chosen.
@@ -95,6 +99,69 @@ pub(crate) struct Choice {
     pub(crate) digest: String,
     #[schema(schema_with = schema::why)]
     pub(crate) why: String,
+}
+
+/// A version that is compared, or none; and why.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct CandidateChoice {
+    /// Of the version: all of its 64 digits, or the first 8 or more. Without it none is compared any more.
+    #[serde(default)]
+    #[schema(min_length = 8, max_length = 64)]
+    pub(crate) digest: Option<String>,
+    #[schema(schema_with = schema::why)]
+    pub(crate) why: String,
+}
+
+/// How a candidate compares with the version in force.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Differences {
+    #[schema(schema_with = schema::name)]
+    pub(crate) plugin: PluginName,
+    /// The candidate.
+    #[schema(value_type = String)]
+    pub(crate) candidate: Digest,
+    /// The version in force.
+    #[schema(value_type = Option<String>)]
+    pub(crate) active: Option<Digest>,
+    /// The record that began the comparison.
+    #[schema(value_type = u64)]
+    pub(crate) since: Seq,
+    /// How often both came to the same.
+    pub(crate) same: u64,
+    /// How often they would have done the same, and said it in other words.
+    pub(crate) other_words: u64,
+    /// How often the candidate would have done something else.
+    pub(crate) differs: u64,
+    /// Evaluations that are still to be compared.
+    pub(crate) waiting: usize,
+    /// Evaluations that are not compared, since too many waited.
+    pub(crate) missed: u64,
+    /// The last ones of which they differ, the newest first.
+    pub(crate) examples: Vec<Example>,
+}
+
+/// An evaluation that two versions differ about.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Example {
+    /// The record of the comparison.
+    #[schema(value_type = u64)]
+    pub(crate) record: Seq,
+    /// The record of the evaluation by the version in force.
+    #[schema(value_type = u64)]
+    pub(crate) capsule: Seq,
+    #[schema(schema_with = schema::name)]
+    pub(crate) policy: PolicyName,
+    #[schema(value_type = u64)]
+    pub(crate) episode: EpisodeId,
+    /// What the version in force came to, as its record has it.
+    #[schema(value_type = Object)]
+    pub(crate) active: Value,
+    /// What the candidate came to, as its record has it.
+    #[schema(value_type = Object)]
+    pub(crate) candidate: Value,
 }
 
 /// Why a version is handed over.
@@ -241,6 +308,79 @@ pub(super) async fn read_log(
     Ok(Json(Lines { lines: admin.said.of(&read_name(&name)?) }))
 }
 
+/// Have a version compared with the one in force, or none any more.
+///
+/// It sees what the one in force saw, with the same answers, after that has decided. What it comes to is recorded and compared, and
+/// nothing follows from it.
+#[utoipa::path(
+    post, path = "/v1/plugins/{plugin}/candidate", tag = "plugins", security(("token" = ["admin"])),
+    params(("plugin" = String, Path, description = "Its name.")), request_body = CandidateChoice,
+    responses(
+        (status = 200, description = "It is compared, or none is.", body = Done),
+        (status = 409, description = "Nothing was changed: why.", body = Written, content_type = PROBLEM),
+    ),
+)]
+pub(super) async fn name_candidate(
+    State(admin): State<Arc<Admin>>,
+    Installer(caller): Installer,
+    Named(name): Named,
+    Asked(CandidateChoice { digest, why }): Asked<CandidateChoice>,
+) -> Result<Json<Done>, Problem> {
+    let wish = Wish::Candidate(read_name(&name)?, digest);
+    admin.reload.ask(wish, person(caller, why)?).await.map(done).map_err(Problem::conflict)
+}
+
+/// Where the candidate and the version in force disagree.
+#[utoipa::path(
+    get, path = "/v1/plugins/{plugin}/diff", tag = "plugins", security(("token" = ["viewer"])),
+    params(("plugin" = String, Path, description = "Its name.")),
+    responses(
+        (status = 200, description = "How often they agree, with examples where they do not.", body = Differences),
+        (status = 404, description = "The plugin has no candidate.", body = Written, content_type = PROBLEM),
+    ),
+)]
+pub(super) async fn show_differences(
+    State(admin): State<Arc<Admin>>,
+    _: Reader,
+    Named(name): Named,
+) -> Result<Json<Differences>, Problem> {
+    let plugin = read_name(&name)?;
+    let of = plugin.clone();
+    let seen = admin.see(move |state| {
+        let active = state.plugins.get(&of).map(|active| active.digest);
+        state.candidates.get(&of).map(|candidate| (candidate.clone(), active))
+    });
+    let (candidate, active) = seen.await?.ok_or_else(|| Problem::absent(format!("plugin {name} has no candidate")))?;
+    let records = candidate.examples.clone();
+    let examples = admin.ask(move |_, log| Ok(records.iter().rev().filter_map(|seq| example(log, *seq)).collect()));
+    Ok(Json(Differences {
+        plugin,
+        candidate: candidate.digest,
+        active,
+        since: candidate.since,
+        same: candidate.same,
+        other_words: candidate.other_words,
+        differs: candidate.differs,
+        waiting: candidate.waiting.len(),
+        missed: candidate.missed,
+        examples: examples.await?,
+    }))
+}
+
+/// What both came to. What cannot be read is left out.
+fn example(log: &Log, record: Seq) -> Option<Example> {
+    let Fact::CandidateCompared(compared) = log.read(record).ok()?.fact else { return None };
+    let Fact::Evaluated(capsule) = log.read(compared.capsule).ok()?.fact else { return None };
+    Some(Example {
+        record,
+        capsule: compared.capsule,
+        policy: compared.policy,
+        episode: compared.episode,
+        active: serde_json::to_value(&capsule.conclusion).ok()?,
+        candidate: serde_json::to_value(&compared.outcome).ok()?,
+    })
+}
+
 fn read_name(name: &str) -> Result<PluginName, Problem> {
     name.parse().map_err(|error| Problem::malformed(format!("{name:?} is no name of a plugin: {error}")))
 }
@@ -255,6 +395,7 @@ fn version_view(state: &CoreState, plugin: &PluginName, version: &Version) -> Ve
     let Version { digest, bytes, manifest, since, chosen } = version.clone();
     let stop = state.stop_on(plugin, &digest);
     let is_active = state.plugins.get(plugin).is_some_and(|active| active.digest == digest);
+    let is_candidate = state.candidates.get(plugin).is_some_and(|candidate| candidate.digest == digest);
     VersionView {
         digest,
         version: manifest.version,
@@ -262,6 +403,7 @@ fn version_view(state: &CoreState, plugin: &PluginName, version: &Version) -> Ve
         state: match (&stop, is_active) {
             (Some(_), _) => VersionState::Stopped,
             (None, true) => VersionState::Active,
+            (None, false) if is_candidate => VersionState::Candidate,
             (None, false) => VersionState::Resident,
         },
         since,

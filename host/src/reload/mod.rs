@@ -21,6 +21,7 @@ use balm_core::{
     json::Json,
     name::{PluginName, PolicyName, Seq},
     record::{ConfigurationPart, ConfigurationRefused, Person, PluginActivated, PluginRefused},
+    state::State,
     versions::{Versions, record::Cause},
 };
 use tokio::{
@@ -59,7 +60,19 @@ pub(crate) struct Parts {
 }
 
 /// The versions in force, and those that are known, as the records say.
-pub(crate) type Known = (BTreeMap<PluginName, PluginActivated>, BTreeMap<PluginName, Versions>);
+pub(crate) struct Known {
+    pub(crate) in_force: BTreeMap<PluginName, PluginActivated>,
+    pub(crate) versions: BTreeMap<PluginName, Versions>,
+    pub(crate) candidates: BTreeMap<PluginName, Digest>,
+}
+
+impl Known {
+    /// Of a state.
+    pub(crate) fn of(state: &State) -> Self {
+        let candidates = state.candidates.iter().map(|(plugin, candidate)| (plugin.clone(), candidate.digest));
+        Self { in_force: state.plugins.clone(), versions: state.versions.clone(), candidates: candidates.collect() }
+    }
+}
 
 /// Knows what is in force, and changes it.
 pub(crate) struct Loader {
@@ -73,6 +86,8 @@ pub(crate) struct Loader {
     filed: BTreeMap<PluginName, Digest>,
     /// What was in force before: it stays in memory, so that going back to it is the matter of a record.
     before: BTreeMap<PluginName, Digest>,
+    /// What is compared with what is in force.
+    candidates: BTreeMap<PluginName, Digest>,
     /// Versions that are stopped, with the stop.
     stopped: Stopped,
     removed: BTreeMap<PluginName, PluginActivated>,
@@ -132,7 +147,7 @@ impl Requests {
 impl Loader {
     /// What is in force as the records say. [`Loader::start`] comes first.
     pub(crate) fn new(parts: Parts, requests: Requests, config: Config, known: Known) -> Self {
-        let (in_force, versions) = known;
+        let Known { in_force, versions, candidates } = known;
         let filed = |(name, versions): (&PluginName, &Versions)| Some((name.clone(), versions.file()?));
         Self {
             parts,
@@ -141,6 +156,7 @@ impl Loader {
             in_force,
             filed: versions.iter().filter_map(filed).collect(),
             before: BTreeMap::new(),
+            candidates,
             stopped: Stopped::new(),
             removed: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -281,8 +297,8 @@ impl Loader {
             tracing::info!(record = seq.0, "a configuration is in force");
             self.config.core = configuration;
         }
-        let in_memory =
-            self.in_force.values().map(|version| version.digest).chain(self.before.values().copied()).collect();
+        let others = self.before.values().chain(self.candidates.values()).copied();
+        let in_memory = self.in_force.values().map(|version| version.digest).chain(others).collect();
         block_in_place(|| self.parts.plugins.keep_only(&in_memory));
         self.show();
         Ok(Some(seq))

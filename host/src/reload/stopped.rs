@@ -68,7 +68,7 @@ impl Loader {
                     return self.put(Arrived { activated: vec![activated], ..Arrived::default() }).await.map(drop);
                 }
                 Err(why) => {
-                    tracing::warn!(plugin = %name, version = version.digest.short(), why, "it is not gone back to")
+                    tracing::warn!(plugin = %name, version = version.digest.short(), why, "it is not gone back to");
                 }
             }
         }

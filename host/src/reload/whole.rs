@@ -49,6 +49,11 @@ impl Loader {
                 tracing::error!(plugin = %name, why, "the version in force could not be loaded");
             }
         }
+        for (name, candidate) in &self.candidates {
+            if let Err(why) = self.parts.plugins.restore(name, *candidate).await {
+                tracing::error!(plugin = %name, why, "the candidate could not be loaded");
+            }
+        }
         let mut tries = 1;
         let (mut config, mut together) = loop {
             let look = block_in_place(|| self.found());

@@ -11,8 +11,10 @@ use balm_core::{
     input::{Arrived, Input, Reply},
     name::{PluginName, Seq},
     record::{Person, PluginActivated, PluginRemoved},
+    state::State,
     versions::{
         Version, Versions,
+        candidate::{CandidateEnded, CandidateNamed},
         record::{Cause, PluginPushed},
     },
 };
@@ -36,6 +38,8 @@ pub(crate) enum Wish {
     RollBack(PluginName),
     /// None is to be.
     Disable(PluginName),
+    /// The known version whose digest begins so is to be compared with the one in force; or none.
+    Candidate(PluginName, Option<String>),
 }
 
 /// A version that was handed over, and what the compiler made of it.
@@ -58,6 +62,8 @@ impl Loader {
             Wish::Activate(name, begins) => self.activate(name, &begins, by).await?,
             Wish::RollBack(name) => self.roll_back(name, by).await?,
             Wish::Disable(name) => self.disable(name, by).await?,
+            Wish::Candidate(name, Some(begins)) => self.name_candidate(name, &begins, by).await?,
+            Wish::Candidate(name, None) => self.end_candidate(name, by).await?,
         };
         let _ = reply.send(answer);
         Ok(())
@@ -66,9 +72,7 @@ impl Loader {
     async fn may_be_pushed(&self, name: &PluginName, bytes: &[u8]) -> Result<(), String> {
         permitted(bytes, self.config.plugin_class)?;
         let of = name.clone();
-        let view = move |state: &balm_core::state::State| {
-            state.versions.contains_key(&of) || state.versions.len() < caps::PLUGINS_KNOWN
-        };
+        let view = move |state: &State| state.versions.contains_key(&of) || state.versions.len() < caps::PLUGINS_KNOWN;
         match self.parts.inbox.view(view).await {
             Some(true) => Ok(()),
             Some(false) => {
@@ -169,6 +173,43 @@ impl Loader {
         let activated = PluginActivated { plugin: name.clone(), digest, bytes, manifest, cause };
         let seq = self.put(Arrived { activated: vec![activated], ..Arrived::default() }).await?;
         Ok(Ok(format!("version {digest} of plugin {name} is in force; record {}", seq.unwrap_or_default())))
+    }
+
+    async fn name_candidate(&mut self, name: PluginName, begins: &str, by: Person) -> Result<Answer, Ended> {
+        let of = name.clone();
+        let Some(versions) = self.parts.inbox.view(move |state| state.versions.get(&of).cloned()).await else {
+            return busy();
+        };
+        let version = match find(versions.as_ref(), begins) {
+            Ok(version) => version.clone(),
+            Err(why) => return Ok(Err(format!("plugin {name} {why}"))),
+        };
+        let digest = version.digest;
+        if self.in_force.get(&name).is_none_or(|in_force| in_force.digest == digest) {
+            return Ok(Err(format!(
+                "plugin {name} has no other version in force that {digest} could be compared with"
+            )));
+        }
+        if let Err(why) = self.ready(&name, &version).await {
+            return Ok(Err(format!("version {digest} of plugin {name} cannot be compared: {why}")));
+        }
+        self.candidates.insert(name.clone(), digest);
+        let named = CandidateNamed { plugin: name.clone(), digest, by };
+        let reply = self.parts.inbox.insist(Input::CandidateNamed(named)).await?;
+        let words = |seq| format!("version {digest} of plugin {name} is compared with the one in force; record {seq}");
+        Ok(recorded(reply).map(words))
+    }
+
+    async fn end_candidate(&mut self, name: PluginName, by: Person) -> Result<Answer, Ended> {
+        self.candidates.remove(&name);
+        let of = name.clone();
+        let view = move |state: &State| state.candidates.get(&of).map(|candidate| candidate.digest);
+        let Some(candidate) = self.parts.inbox.view(view).await else { return busy() };
+        let Some(digest) = candidate else { return Ok(Err(format!("plugin {name} has no candidate"))) };
+        let why = format!("{} wants that: {}", by.who, by.why);
+        let ended = CandidateEnded { plugin: name.clone(), digest, why, by: Some(by) };
+        let reply = self.parts.inbox.insist(Input::CandidateEnded(ended)).await?;
+        Ok(recorded(reply).map(|seq| format!("version {digest} of plugin {name} is compared no longer; record {seq}")))
     }
 
     async fn disable(&mut self, name: PluginName, by: Person) -> Result<Answer, Ended> {

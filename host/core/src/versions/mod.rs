@@ -5,6 +5,9 @@
 //! and is not stopped. Going back to a version does not choose it anew, so going back again goes further back. It refuses to know
 //! where bytes are and whether a version is in memory.
 
+pub mod candidate;
+#[cfg(test)]
+mod candidate_tests;
 pub mod record;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::{name, read};
 use crate::{
-    admin::{Choice, Lines, PluginVersions, Why},
+    admin::{CandidateChoice, Choice, Differences, Example, Lines, PluginVersions, Why},
     cli::{Place, client, say_done, show::printable},
 };
 
@@ -94,6 +94,32 @@ Examples:
         #[command(flatten)]
         reason: Reason,
     },
+    /// Have a version compared with the one in force: it sees the same, with the same answers, and never acts.
+    #[command(after_help = "\
+Examples:
+  balm plugin candidate scale-web 3f1c09d27ab4 --why 'does build 1812 decide as the one in force?'
+  balm plugin diff scale-web
+  balm plugin candidate scale-web --none")]
+    Candidate {
+        #[command(flatten)]
+        which: Which,
+        /// The version: its digest, or the first 8 or more digits of it.
+        #[arg(required_unless_present = "none")]
+        digest: Option<String>,
+        /// None is compared any more.
+        #[arg(long, conflicts_with = "digest")]
+        none: bool,
+        #[command(flatten)]
+        reason: Reason,
+    },
+    /// Show where the candidate and the version in force disagree, with examples.
+    Diff {
+        #[command(flatten)]
+        which: Which,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the last lines that a plugin wrote. The host's own log has them all.
     Logs {
         #[command(flatten)]
@@ -112,6 +138,10 @@ pub(super) fn run(command: Command) -> anyhow::Result<()> {
         Command::Activate { which, digest, reason } => which.post("activate", &Choice { digest, why: reason.why }),
         Command::Rollback { which, reason } => which.post("rollback", &Why { why: reason.why }),
         Command::Disable { which, reason } => which.post("disable", &Why { why: reason.why }),
+        Command::Candidate { which, digest, none: _, reason } => {
+            which.post("candidate", &CandidateChoice { digest, why: reason.why })
+        }
+        Command::Diff { which, json } => ask(&which, "/diff", json, &differences),
         Command::Logs { which, json } => ask(&which, "/log", json, &lines),
     }
 }
@@ -174,6 +204,30 @@ fn table(plugin: &PluginVersions) -> String {
     }
     if plugin.failures > 0 {
         let _ = writeln!(text, "{} evaluations in a row ended as the failure of the version in force", plugin.failures);
+    }
+    text
+}
+
+fn differences(diff: &Differences) -> String {
+    let Differences { plugin, candidate, since, same, other_words, differs, waiting, missed, .. } = diff;
+    let active = diff.active.map_or_else(|| "none".into(), |active| active.short());
+    let mut text = format!(
+        "plugin {plugin}: candidate {} beside {active}, since record {since}\n\
+         the same {same}, the same in other words {other_words}, something else {differs}",
+        candidate.short()
+    );
+    if *waiting > 0 {
+        let _ = write!(text, ", still to be compared {waiting}");
+    }
+    if *missed > 0 {
+        let _ = write!(text, ", not compared {missed}");
+    }
+    text.push('\n');
+    for Example { record, capsule, policy, episode, active, candidate } in &diff.examples {
+        let _ = writeln!(text, "policy {policy}, episode {episode}: records {capsule} and {record}");
+        for (who, what) in [("in force ", active), ("candidate", candidate)] {
+            let _ = writeln!(text, "  {who}  {}", printable(&what.to_string()));
+        }
     }
     text
 }
