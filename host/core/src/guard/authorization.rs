@@ -1,6 +1,6 @@
 //! A rule permits the intent, and none forbids it.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     Finding, ProposedIntent,
@@ -52,13 +52,17 @@ fn question<'a>(proposed: &'a ProposedIntent<'_>, approvals: u32) -> Option<Ques
         ("attempts", proposed.intent.attempts),
     ];
     Some(Question {
-        policy: proposed.intent.policy.as_str(),
+        policy: proposed.intent.policy.as_str().into(),
         plugin: proposed.policy.map(|policy| policy.plugin.to_string()).unwrap_or_default(),
         digest: proposed.plugin.map(|plugin| plugin.digest.to_string()).unwrap_or_default(),
         action: change.action(),
-        resource: Resource { tags: reading.tags(), ..resource(target) },
+        resource: Resource { tags: Cow::Borrowed(reading.tags()), ..resource(target) },
         numbers,
-        severity: proposed.state.episodes.get(&proposed.intent.episode).map_or("", |episode| &episode.severity),
+        severity: proposed
+            .state
+            .episodes
+            .get(&proposed.intent.episode)
+            .map_or("".into(), |episode| (&*episode.severity).into()),
         undo: proposed.intent.undo_of.is_some(),
         approvals,
     })
@@ -76,8 +80,15 @@ fn resource(target: &Target) -> Resource<'_> {
         }
         target::Resource::AsgGroup { name } => ("Group", None, vec![("name", &**name)]),
     };
-    let attributes = place.into_iter().chain(attributes).collect();
-    Resource { kind, arn: target.to_string(), account, cluster, attributes, tags: &NO_TAGS }
+    let attributes = place.into_iter().chain(attributes).map(|(name, value)| (name, value.into())).collect();
+    Resource {
+        kind,
+        arn: target.to_string(),
+        account: account.into(),
+        cluster,
+        attributes,
+        tags: Cow::Borrowed(&NO_TAGS),
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod expectation;
 mod limits;
 mod look;
 mod manifest;
+mod memory;
 mod mode;
 mod opposes;
 mod reach;
