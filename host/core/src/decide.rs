@@ -14,7 +14,7 @@ use crate::{
     episode::{self, Arrival},
     evaluation::{Capsule, Conclusion, Proposal},
     guard::{ApprovedIntent, ProposedIntent, Rules},
-    input::{Arrived, Input, Reply, Resume},
+    input::{Arrived, Input, Reply},
     intent::{Intent, Stage},
     look::Reading,
     matching,
@@ -22,7 +22,7 @@ use crate::{
     record::{
         AlertReceived, AttemptEnded, AttemptSettled, CallResult, ClockAccepted, ClockJumped, Concerned, Configured,
         EpisodeEnd, EpisodeEnded, Fact, HostStarted, IntentEnd, IntentEnded, Person, Purpose, Reception, Record,
-        Settled, StopEngaged, StopReleased, StopScope, TargetLooked, TimePassed, UndoProposed,
+        Settled, TargetLooked, TimePassed, UndoProposed,
     },
     state::{State, Timer},
     target::Target,
@@ -31,9 +31,9 @@ use crate::{
 
 /// A batch in the making.
 pub(crate) struct Batch<'a> {
-    state: &'a mut State,
+    pub(crate) state: &'a mut State,
     rules: &'a Rules,
-    at: Timestamp,
+    pub(crate) at: Timestamp,
     records: Vec<Record>,
     approved: Vec<ApprovedIntent>,
 }
@@ -81,15 +81,15 @@ impl Batch<'_> {
             }
             Input::Looked { intent, purpose, reading, read_at } => self.looked(intent, purpose, reading, read_at),
             Input::CallEnded { intent, attempt, result } => self.call_ended(intent, attempt, result),
-            Input::Stop(scope, by) => return self.stop(scope, by),
-            Input::Resume(resume, by) => return self.resume(&resume, &by),
+            Input::Stop(stop) => return self.stop(stop),
+            Input::Resume(resume, backlog, by) => return self.resume(&resume, backlog, &by),
             Input::NoticeSent(sent) => self.add(Fact::NoticeSent(sent)),
             Input::AccessDenied(denied) => self.add(Fact::AccessDenied(denied)),
         }
         Ok(())
     }
 
-    fn add(&mut self, fact: Fact) {
+    pub(crate) fn add(&mut self, fact: Fact) {
         let record = Record { seq: self.state.seq.next(), at: self.at, more: true, fact };
         self.state.apply(&record);
         self.records.push(record);
@@ -143,6 +143,7 @@ impl Batch<'_> {
         for alert in alerts {
             self.alert(alert);
         }
+        self.brake();
         Ok(())
     }
 
@@ -201,6 +202,7 @@ impl Batch<'_> {
         for timer in due {
             match timer {
                 Timer::Approval(intent) => self.expire_approval(intent, "nobody approved it in time"),
+                Timer::Stop(stop) => self.end_stop(stop),
                 Timer::Episode(episode) => self.expire_episode(episode),
                 // What these set off is due now, and nothing is to be decided.
                 Timer::Evaluate(..) | Timer::Look(..) | Timer::Tell(_) => {}
@@ -261,7 +263,7 @@ impl Batch<'_> {
         let proposed = ProposedIntent::new(self.state, self.rules, intent, Err(why), self.at);
         if !proposed.may_look() {
             let judgement = proposed.judge();
-            judgement.facts.into_iter().for_each(|fact| self.add(fact));
+            self.add_judgement(judgement.facts);
         }
     }
 
@@ -301,8 +303,19 @@ impl Batch<'_> {
             _ => return,
         };
         let judgement = ProposedIntent::new(self.state, self.rules, intent, reading, self.at).judge();
-        judgement.facts.into_iter().for_each(|fact| self.add(fact));
+        self.add_judgement(judgement.facts);
         self.approved.extend(judgement.approved);
+    }
+
+    fn add_judgement(&mut self, facts: Vec<Fact>) {
+        for fact in facts {
+            let conflict = match &fact {
+                Fact::IntentJudged(judged) => self.conflict(judged),
+                _ => None,
+            };
+            self.add(fact);
+            conflict.into_iter().for_each(|conflict| self.add(conflict));
+        }
     }
 
     fn looked_for_trace(&mut self, id: IntentId, since: Timestamp, reading: Result<Reading, String>) {
@@ -395,33 +408,11 @@ impl Batch<'_> {
     }
 
     fn end(&mut self, id: IntentId, how: IntentEnd, why: String) {
-        let Some(intent) = self.state.intents.get(&id) else { return };
+        let Some(intent) = self.state.intents.get(&id).cloned() else { return };
         let episode = intent.episode;
         self.add(Fact::IntentEnded(IntentEnded { intent: id, episode, how, why }));
+        self.trip(&intent);
         self.end_if_at_rest(episode);
-    }
-
-    fn stop(&mut self, scope: StopScope, by: Person) -> Result<(), Reply> {
-        if self.state.stops.len() >= caps::STOPS {
-            return Err(Reply::Refused(format!("{} stops are in force already; stop everything instead", caps::STOPS)));
-        }
-        self.add(Fact::StopEngaged(StopEngaged { scope, by }));
-        Ok(())
-    }
-
-    fn resume(&mut self, resume: &Resume, by: &Person) -> Result<(), Reply> {
-        let named = |(seq, stop): &(&Seq, &StopEngaged)| match resume {
-            Resume::Stop(number) => *seq == number,
-            Resume::Scope(scope) => stop.scope == *scope,
-        };
-        let stops: Vec<Seq> = self.state.stops.iter().filter(named).map(|(seq, _)| *seq).collect();
-        if stops.is_empty() {
-            return Err(Reply::Refused("no such stop is in force; `balm status` lists them".into()));
-        }
-        for stop in stops {
-            self.add(Fact::StopReleased(StopReleased { stop, by: by.clone() }));
-        }
-        Ok(())
     }
 }
 

@@ -7,9 +7,9 @@ use crate::{
     look::Reading,
     name::{IntentId, Seq},
     record::{
-        AccessDenied, AccountChecked, CallResult, ConfigurationRefused, EvaluationSkipped, HostStarted, HostStopped,
-        LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved, Purpose, Reloaded, StopScope,
-        TailCut,
+        AccessDenied, AccountChecked, Backlog, CallResult, ConfigurationRefused, EvaluationSkipped, HostStarted,
+        HostStopped, LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved, Purpose,
+        Reloaded, StopEngaged, StopScope, TailCut,
     },
     time::Timestamp,
 };
@@ -69,10 +69,11 @@ pub enum Input {
         /// How.
         result: CallResult,
     },
-    /// A person halts something.
-    Stop(StopScope, Person),
-    /// A person ends stops: the one with this number, or all that halt exactly this.
-    Resume(Resume, Person),
+    /// A person halts something, for good or until a time.
+    Stop(StopEngaged),
+    /// A person ends stops: the one with this number, or all that halt exactly this; and says what becomes of what was
+    /// refused meanwhile, which must be said where Balm engaged one itself.
+    Resume(Resume, Option<Backlog>, Person),
     /// People were told, or could not be.
     NoticeSent(NoticeSent),
     /// Somebody asked for what its role does not allow.
@@ -115,6 +116,8 @@ pub enum Resume {
 pub enum Reply {
     /// It is recorded. The last record of its batch, or the state's last record where nothing was to be recorded.
     Recorded(Seq),
+    /// It is recorded, and takes more than that: what.
+    Waits(Seq, String),
     /// Nothing was recorded: there is no room. Try again later.
     Overloaded(String),
     /// Nothing was recorded: it cannot be done, for this reason.

@@ -3,7 +3,9 @@
 //! An alert comes in ([`alert`]) and opens an episode or belongs to one ([`episode`]). The policies that it concerns are
 //! found ([`configuration`]) and evaluated ([`evaluation`]); each evaluation is kept as a capsule. What a policy proposes
 //! is an intent ([`intent`]); the host looks at the target for itself ([`look`]), and the guard ([`guard`]) judges. Only the
-//! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). All of it is records
+//! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). How often is counted by
+//! limits ([`limit`]); what halts is a stop, by a person, by schedule ([`freeze`]), by a breaker ([`breaker`]) or by the
+//! storm brake ([`storm`]); what two policies do to each other is a conflict ([`swings`]). All of it is records
 //! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]). What all
 //! records say together is the state ([`state`]); what is due is a function of it ([`engine`]). People are told by notices
 //! ([`notice`], [`notices`]). Every bound stands in [`caps`].
@@ -13,27 +15,36 @@
 
 pub mod action;
 pub mod alert;
+pub mod breaker;
 pub mod caps;
 pub mod configuration;
 mod decide;
 pub mod digest;
 pub mod engine;
 pub mod episode;
+mod escalate;
 pub mod evaluation;
+pub mod freeze;
 pub mod guard;
 pub mod input;
 pub mod intent;
 pub mod json;
+mod ledger;
+pub mod limit;
 pub mod line;
 pub mod look;
 mod matching;
 pub mod name;
 pub mod notice;
 pub mod notices;
+pub mod pattern;
 pub mod record;
 pub mod recovery;
 mod serde_result;
 pub mod state;
+mod stopping;
+pub mod storm;
+pub mod swings;
 pub mod target;
 pub mod time;
 

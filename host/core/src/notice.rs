@@ -15,8 +15,8 @@ use crate::{
     evaluation::{Conclusion, Proposal},
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
-        AttemptStarted, ConfigurationRefused, EvaluationSkipped, Fact, IntentEnd, IntentEnded, IntentJudged, Record,
-        Settled, StopEngaged, Verdict,
+        AttemptStarted, ConfigurationRefused, ConflictFound, EvaluationSkipped, Fact, IntentEnd, IntentEnded,
+        IntentJudged, Record, ReleaseAsked, Settled, StopCause, StopEngaged, StormBrake, Verdict,
     },
     time::Timestamp,
 };
@@ -120,7 +120,10 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::AttemptStarted(_)
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
-        | Fact::StopReleased(_) => true,
+        | Fact::ReleaseAsked(_)
+        | Fact::StopReleased(_)
+        | Fact::StormBrake(_)
+        | Fact::ConflictFound(_) => true,
         Fact::AccountChecked(checked) => checked.identity.is_err(),
         Fact::Evaluated(capsule) => !capsule.superseded && matches!(capsule.conclusion, Conclusion::Failed(_)),
         // An admission is told by the attempt that follows it; what a policy in shadow would do is nobody's alarm.
@@ -248,6 +251,7 @@ fn policy_of(fact: &Fact) -> Option<&PolicyName> {
         Fact::Evaluated(capsule) => Some(&capsule.policy),
         Fact::EvaluationSkipped(skipped) => Some(&skipped.policy),
         Fact::IntentJudged(judged) => Some(&judged.policy),
+        Fact::ConflictFound(conflict) => Some(&conflict.policy),
         _ => None,
     }
 }
@@ -256,6 +260,7 @@ fn intent_of(fact: &Fact) -> Option<Intent> {
     match fact {
         Fact::UndoProposed(undo) => Some(Intent::new(undo.of, "to be undone")),
         Fact::IntentJudged(judged) => Some(Intent::new(judged.intent, judged.verdict.to_string())),
+        Fact::ConflictFound(conflict) => Some(Intent::new(conflict.intent, format!("refused: {}", conflict.conflict))),
         Fact::AttemptStarted(attempt) => {
             Some(Intent::new(attempt.intent, format!("attempt {} under way", attempt.attempt)))
         }
@@ -285,7 +290,10 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::PluginRefused(_)
         | Fact::ConfigurationRefused(_)
         | Fact::ClockJumped(_)
+        | Fact::ConflictFound(_)
         | Fact::AccountChecked(_) => Urgency::Person,
+        // What Balm halted itself waits for a person; what a person halted, a person knows.
+        Fact::StopEngaged(stop) if stop.cause != StopCause::Person => Urgency::Person,
         Fact::IntentJudged(judged) if matches!(judged.verdict, Verdict::NeedsApproval(_)) => Urgency::Person,
         Fact::AttemptSettled(settled) if settled.settled == Settled::ForAPerson => Urgency::Person,
         Fact::IntentEnded(ended) => match ended.how {
@@ -300,7 +308,9 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::IntentJudged(_)
         | Fact::AttemptSettled(_)
         | Fact::StopEngaged(_)
+        | Fact::ReleaseAsked(_)
         | Fact::StopReleased(_)
+        | Fact::StormBrake(_)
         | Fact::PluginRemoved(_)
         | Fact::AccessDenied(_) => Urgency::Warning,
         Fact::AttemptStarted(_)
@@ -359,7 +369,16 @@ fn words(fact: &Fact) -> String {
             format!("intent {}: a call had no answer; {}", settled.intent, settled.found)
         }
         Fact::IntentEnded(IntentEnded { intent, how, why, .. }) => format!("intent {intent} is {how}: {why}"),
-        Fact::StopEngaged(StopEngaged { scope, by }) => format!("{scope} is stopped by {}: {}", by.who, by.why),
+        Fact::StopEngaged(stop) => stopped_words(stop),
+        Fact::ReleaseAsked(asked) => {
+            let ReleaseAsked { stop, by, missing } = asked;
+            format!("{} would release stop {stop}, which takes {missing} more: {}", by.who, by.why)
+        }
+        Fact::StormBrake(brake) => storm_words(*brake),
+        Fact::ConflictFound(conflict) => {
+            let ConflictFound { conflict, policy, target, found, .. } = conflict.as_ref();
+            format!("{conflict} of policy {policy} on {target}, and nothing is done: {found}")
+        }
         Fact::StopReleased(released) => {
             format!("stop {} is released by {}: {}", released.stop, released.by.who, released.by.why)
         }
@@ -385,6 +404,18 @@ fn refused_words(refused: &ConfigurationRefused) -> String {
     let further = mistakes.len().saturating_sub(1);
     let further = if further == 0 { String::new() } else { format!(" (and {further} more)") };
     format!("{part} was refused, and what was in force stays: {first}{further}")
+}
+
+fn stopped_words(stop: &StopEngaged) -> String {
+    let StopEngaged { scope, by, until, .. } = stop;
+    let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+    format!("{scope} is stopped by {}{until}: {}", by.who, by.why)
+}
+
+fn storm_words(brake: StormBrake) -> String {
+    let StormBrake { on, targets, accounts } = brake;
+    let what = if on { "a storm: less is done while" } else { "the storm is over:" };
+    format!("{what} {targets} targets of {accounts} accounts alert at once")
 }
 
 fn judged_words(judged: &IntentJudged) -> String {

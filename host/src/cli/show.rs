@@ -94,7 +94,10 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
         | Fact::AttemptSettled(_)
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
+        | Fact::ReleaseAsked(_)
         | Fact::StopReleased(_)
+        | Fact::StormBrake(_)
+        | Fact::ConflictFound(_)
         | Fact::AccessDenied(_) => line(balm_core::notice::headline(fact)),
     }
 }

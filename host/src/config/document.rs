@@ -368,7 +368,8 @@ fn to_json(value: &DeValue<'_>) -> Result<Value, String> {
     })
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A time, as in `90s`.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number: u64 = text[..digits].parse().ok()?;
     let unit_ms = match &text[digits..] {

@@ -6,7 +6,9 @@
 pub(crate) mod admin;
 mod aws;
 mod document;
+mod freezes;
 mod guardrails;
+mod limits;
 mod notifiers;
 mod policies;
 mod secret;
@@ -29,7 +31,7 @@ use balm_core::{
 use self::document::{Document, Mistakes, Section};
 pub(crate) use self::{
     aws::AwsAccount,
-    document::Mistake,
+    document::{Mistake, parse_duration},
     notifiers::Notifier,
     policies::{Policies, Written},
     secret::Secret,

@@ -3,23 +3,31 @@
 use std::time::Duration;
 
 use super::{Finding, ProposedIntent};
-use crate::action::Direction;
+use crate::swings::Swing;
 
-pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
+/// By another policy: two that disagree. A person must say which is right.
+pub(super) fn check_others(proposed: &ProposedIntent<'_>) -> Finding {
+    check(proposed, |last| last.policy != proposed.intent.policy)
+}
+
+/// By the same policy: it waits until what it did can be seen.
+pub(super) fn check_own(proposed: &ProposedIntent<'_>) -> Finding {
+    check(proposed, |last| last.policy == proposed.intent.policy)
+}
+
+fn check(proposed: &ProposedIntent<'_>, is_whose: impl Fn(&Swing) -> bool) -> Finding {
     let Some((change, target)) = proposed.admissible() else { return Finding::Fails("it has no target".into()) };
     let Ok(reading) = proposed.reading else { return Finding::Fails("there is no look that says".into()) };
-    let Some(last) = proposed.state.changes.get(target) else { return Finding::passes() };
-    let opposite = matches!(
-        (last.direction, change.direction(reading)),
-        (Direction::Out, Direction::In) | (Direction::In, Direction::Out)
-    );
-    let window = Duration::from_millis(proposed.state.configuration.guardrails.opposes_for_ms);
-    let age = proposed.state.age(last.at, proposed.now);
-    let undoes_it = proposed.intent.undo_of == Some(last.intent);
-    if opposite && age < window && !undoes_it {
+    let last = proposed.state.swings.last(target);
+    let last = last.filter(|last| is_whose(last) && change.direction(reading).opposes(last.direction));
+    // An undo is what must be possible.
+    let Some(last) = last.filter(|last| proposed.intent.undo_of != Some(last.intent)) else { return Finding::passes() };
+    let window = Duration::from_millis(proposed.guardrails().opposes_for_ms);
+    let age = proposed.age(last.at);
+    if age < window {
+        let Swing { intent, policy, .. } = last;
         return Finding::Fails(format!(
-            "intent {} did the opposite {} s ago; for {} s it is not taken back",
-            last.intent,
+            "intent {intent} of policy {policy} did the opposite {} s ago; for {} s it is not taken back",
             age.as_secs(),
             window.as_secs()
         ));

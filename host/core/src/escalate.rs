@@ -1,0 +1,22 @@
+//! Conflicts go to a person, once: a record of its own names what was found, and is told as such.
+
+use crate::{
+    decide::Batch,
+    record::{ConflictFound, Fact, IntentJudged, Verdict},
+};
+
+impl Batch<'_> {
+    /// The record of a conflict that a judgement found, unless a person was called for this alert already.
+    pub(crate) fn conflict(&self, judged: &IntentJudged) -> Option<Fact> {
+        let IntentJudged { intent, episode, policy, verdict, checks, .. } = judged;
+        let Verdict::Refused(conflict) = verdict else { return None };
+        if !conflict.finds_conflicts() || self.state.concern(*episode, policy)?.escalated {
+            return None;
+        }
+        let target = self.state.intents.get(intent)?.proposal.target.parse().ok()?;
+        let found = checks.iter().find(|checked| checked.check == *conflict)?.found.clone();
+        let (intent, episode, conflict) = (*intent, *episode, *conflict);
+        let policy = policy.clone();
+        Some(Fact::ConflictFound(Box::new(ConflictFound { conflict, intent, episode, policy, target, found })))
+    }
+}
