@@ -19,6 +19,7 @@ mod hot;
 mod kills;
 mod moto;
 mod notify;
+mod oracle;
 mod payloads;
 mod receiver;
 mod sandbox;

@@ -6,12 +6,13 @@
 //! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
 //! `bench` measures, and `swaps` replaces plugins under load.
 //! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
-//! Nothing here is shipped.
+//! `oracle` judges random intents beside the guard. Nothing here is shipped.
 
 pub mod bench;
 pub mod book;
 pub mod harness;
 pub mod kills;
+pub mod oracle;
 pub mod reference;
 pub mod replay;
 pub mod sim;

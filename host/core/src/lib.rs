@@ -47,6 +47,7 @@ pub mod storm;
 pub mod swings;
 pub mod target;
 pub mod time;
+pub mod trial;
 
 #[cfg(test)]
 mod arrival_tests;

@@ -29,7 +29,7 @@ pub(super) fn read(mut section: Section<'_>, usual: &Zone) -> Option<Freeze> {
     let zone = if section.has("zone") { section.parsed::<Zone>("zone")?.value } else { usual.clone() };
     let weekdays = section.texts("weekdays");
     let (from, until) = (needed_point(&mut section, "from"), needed_point(&mut section, "until"));
-    let when = read_when(&section, zone, from?, until?, weekdays);
+    let when = read_when(&section, zone, &from?, &until?, weekdays);
     section.end();
     Some(Freeze { only: only?, when: when?, why: why?.value })
 }
@@ -42,8 +42,8 @@ fn needed_point(section: &mut Section<'_>, key: &'static str) -> Option<At<Strin
 fn read_when(
     section: &Section<'_>,
     zone: Zone,
-    from: At<String>,
-    until: At<String>,
+    from: &At<String>,
+    until: &At<String>,
     weekdays: Option<At<Vec<At<String>>>>,
 ) -> Option<When> {
     if let (Some(first), Some(last)) = (zone.parse(&from.value), zone.parse(&until.value)) {
@@ -57,7 +57,7 @@ fn read_when(
         }
         return Some(When::Once { from: first, until: last });
     }
-    let (from, until) = (section.parse::<Point>(&from)?, section.parse::<Point>(&until)?);
+    let (from, until) = (section.parse::<Point>(from)?, section.parse::<Point>(until)?);
     if from.value == until.value {
         section.mistake(until.line, "from and until are the same: use `balm stop` for what has no end");
         return None;

@@ -11,13 +11,14 @@ use balm_core::record::Record;
 use balm_tests::{
     harness::{Dir, journal},
     kills::{self, Report},
-    replay, sim, swaps,
+    oracle, replay, sim, swaps,
 };
 use clap::Parser;
 
 /// What a seed of the kills comes from: any would do.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
+const GUARD_CASES: u64 = 100_000;
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
 const SWAPS: u64 = 1_000;
@@ -56,6 +57,11 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("type") {
         promises.extend(types()?);
     }
+    if wanted("guard") {
+        let cases = GUARD_CASES * u64::from(times);
+        eprintln!("judging {cases} intents twice");
+        promises.extend(judged(&oracle::run_all(0..cases / oracle::INTENTS)));
+    }
     if wanted("kill") || wanted("replay") {
         let dir = arguments.keep.clone().map_or_else(|| Dir::new("prove"), Dir::kept);
         let killed = dir.path().join("kills");
@@ -93,6 +99,43 @@ fn types() -> anyhow::Result<Vec<Promise>> {
     let refused = said.lines().filter(|line| line.contains("compile fail") && line.ends_with("ok")).count() as u64;
     let says = "programs that hand the executor something unvalidated, and do not compile";
     Ok(vec![Promise { says, key: "type_proofs", figure: refused as f64, holds: refused >= TYPE_PROOFS }])
+}
+
+/// How much of what is judged stands on an edge at least, and is permitted at least and at most, in per cent: what is never
+/// close proves little, and neither does what is always refused.
+const GUARD_EDGES_LEAST: f64 = 20.0;
+const GUARD_PERMITTED: std::ops::RangeInclusive<f64> = 20.0..=80.0;
+
+fn judged(tally: &oracle::Tally) -> Vec<Promise> {
+    tally.differences.iter().for_each(|difference| eprintln!("{difference}"));
+    let none = |says, key, figure: u64| Promise { says, key, figure: figure as f64, holds: figure == 0 };
+    let share = |part: u64| part as f64 * 100.0 / tally.cases as f64;
+    let (edges, permitted) = (share(tally.edges), share(tally.permitted));
+    let cases = tally.cases as f64;
+    vec![
+        Promise {
+            says: "intents judged by the guard and by an oracle",
+            key: "guard_cases",
+            figure: cases,
+            holds: cases > 0.0,
+        },
+        Promise {
+            says: "% of them on an edge",
+            key: "guard_edge_percent",
+            figure: edges,
+            holds: edges >= GUARD_EDGES_LEAST,
+        },
+        Promise {
+            says: "% of them permitted",
+            key: "guard_permitted_percent",
+            figure: permitted,
+            holds: GUARD_PERMITTED.contains(&permitted),
+        },
+        none("permitted by the guard and not by the oracle", "guard_over_grants", tally.over_grants),
+        none("permitted by the oracle and not by the guard", "guard_over_denials", tally.over_denials),
+        none("refused by both for different reasons", "guard_other_reasons", tally.other_reasons),
+        none("limits that what was admitted went beyond", "guard_overruns", tally.overruns),
+    ]
 }
 
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
