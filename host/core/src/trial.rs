@@ -18,7 +18,10 @@ use crate::{
     json::Json,
     look::Reading,
     name::{EpisodeId, IntentId, PolicyName, Seq},
-    record::{AccountChecked, CallResult, Fact, HostStarted, IntentJudged, Manifest, PluginActivated, Purpose, Record},
+    record::{
+        AccountChecked, CallResult, Fact, HostStarted, IntentEnd, IntentEnded, IntentJudged, Manifest, PluginActivated,
+        Purpose, Record,
+    },
     state::State,
     target::Target,
     time::Timestamp,
@@ -201,6 +204,17 @@ impl Trial {
         let attempt = self.state().intents.get(&intent).map_or(0, |intent| intent.attempts);
         let result = CallResult::Refused { why: "as told".into() };
         self.take(Input::CallEnded { intent, attempt, result }).map(drop)
+    }
+
+    /// An intent that is under way ends: it is done, and the world is as promised, whatever that takes.
+    pub fn verify(&mut self, intent: IntentId) -> Result<(), String> {
+        let known = self.state().intents.get(&intent).ok_or_else(|| format!("there is no intent {intent}"))?;
+        let (episode, attempt) = (known.episode, known.attempts);
+        self.take(Input::CallEnded { intent, attempt, result: CallResult::Done { request: String::new() } })?;
+        let ended = IntentEnded { intent, episode, how: IntentEnd::Verified, why: "as told".into() };
+        let (seq, at) = (self.state().seq.next(), self.now);
+        self.engine.replay(&Record { seq, at, more: false, fact: Fact::IntentEnded(ended) });
+        Ok(())
     }
 
     /// An intent that is under way ends: it is done, and the world as this look finds it. Whether that is as promised is

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod credential;
 mod explain;
+mod guard;
 mod halt;
 mod iam;
 mod init;
@@ -209,6 +210,9 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Try out the guardrails: check them, print what rules can speak of, test them against a table of intents.
+    #[command(subcommand)]
+    Guard(guard::Command),
     /// Read the audit: what happened, and why.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -269,6 +273,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             say_done(&place.client()?.post("/clock/accept", &admin::Why { why })?)?;
         }
         Command::Credential { name, role, json } => credential::run(&name, role, json)?,
+        Command::Guard(command) => return guard::run(command),
         Command::Audit(command) => return audit::run(command),
         Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,

@@ -180,7 +180,7 @@ impl Scene {
         for _ in 0..self.random.below(3) {
             self.happen();
         }
-        let wait = if self.random.percent(45) { self.to_an_edge() } else { None };
+        let wait = if self.random.percent(45) { self.until_an_edge() } else { None };
         let wait = wait.unwrap_or_else(|| match self.random.below(4) {
             0 => 0,
             1 => self.random.below(2_000),
@@ -191,7 +191,7 @@ impl Scene {
     }
 
     /// How long it takes until what was done last is as old as a window, give or take a millisecond.
-    fn to_an_edge(&mut self) -> Option<u64> {
+    fn until_an_edge(&mut self) -> Option<u64> {
         let done = self.world.done.iter().rev().take(4).collect::<Vec<_>>();
         let done = (!done.is_empty()).then(|| pick(&mut self.random, &done))?;
         let mut windows: Vec<(u64, u64)> = vec![(done.from, self.plan.opposes_ms), (done.from, self.plan.reversals_ms)];
