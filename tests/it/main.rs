@@ -28,3 +28,4 @@ mod shutdown;
 mod signature;
 mod sim;
 mod stage;
+mod storm;

@@ -6,7 +6,7 @@
 //! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
 //! `bench` measures, and `swaps` replaces plugins under load.
 //! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
-//! `oracle` judges random intents beside the guard. Nothing here is shipped.
+//! `oracle` judges random intents beside the guard, and `storm` sends alerts by the thousand. Nothing here is shipped.
 
 pub mod bench;
 pub mod book;
@@ -16,6 +16,7 @@ pub mod oracle;
 pub mod reference;
 pub mod replay;
 pub mod sim;
+pub mod storm;
 pub mod swaps;
 
 /// The component of `scale-ecs-service`, as built from this repository.

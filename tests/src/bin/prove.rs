@@ -11,7 +11,7 @@ use balm_core::record::Record;
 use balm_tests::{
     harness::{Dir, journal},
     kills::{self, Report},
-    oracle, replay, sim, swaps,
+    oracle, replay, sim, storm, swaps,
 };
 use clap::Parser;
 
@@ -19,6 +19,7 @@ use clap::Parser;
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 const GUARD_CASES: u64 = 100_000;
+const STORM_ALERTS: u64 = 10_000;
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
 const SWAPS: u64 = 1_000;
@@ -76,6 +77,10 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("replacing plugins {swaps} times under load");
         let keep = arguments.keep.as_ref().map(|dir| dir.join("swaps"));
         promises.extend(swap_promises(&swaps::run(&swaps::Options { swaps, seed: SEED, keep }), swaps));
+    }
+    if wanted("storm") {
+        eprintln!("sending {STORM_ALERTS} alerts, ten thousand a minute");
+        promises.extend(stormed(&storm::run(STORM_ALERTS)));
     }
     if wanted("sim") {
         let seeds = SEEDS * u64::from(times);
@@ -135,6 +140,19 @@ fn judged(tally: &oracle::Tally) -> Vec<Promise> {
         none("permitted by the oracle and not by the guard", "guard_over_denials", tally.over_denials),
         none("refused by both for different reasons", "guard_other_reasons", tally.other_reasons),
         none("limits that what was admitted went beyond", "guard_overruns", tally.overruns),
+    ]
+}
+
+fn stormed(report: &storm::Report) -> Vec<Promise> {
+    let exactly =
+        |says, key, figure: usize, wanted: usize| Promise { says, key, figure: figure as f64, holds: figure == wanted };
+    let alerts = report.alerts as usize;
+    vec![
+        exactly("alerts of a storm over hundreds of services, a minute", "storm_alerts", alerts, STORM_ALERTS as usize),
+        exactly("what the storm brake lets happen", "storm_cap", report.cap, report.cap),
+        exactly("changes that the cloud was asked for", "storm_effects", report.effects, report.cap),
+        exactly("of them, or services, below the minimum", "storm_below_minimum", report.below_minimum, 0),
+        exactly("times a person was called", "storm_calls", report.calls, 1),
     ]
 }
 
