@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The guard's checks, in their order.
-const CHECKS: [CheckName; 17] = [
+const CHECKS: [CheckName; 16] = [
     CheckName::Stop,
     CheckName::Stale,
     CheckName::Mode,
@@ -39,7 +39,6 @@ const CHECKS: [CheckName; 17] = [
     CheckName::Look,
     CheckName::Expectation,
     CheckName::Busy,
-    CheckName::Opposing,
     CheckName::Opposes,
     CheckName::Oscillation,
     CheckName::Recurrence,

@@ -2,7 +2,7 @@
 
 use crate::{
     decide::Batch,
-    record::{ConflictFound, Fact, IntentJudged, Verdict},
+    record::{CheckName, ConflictFound, Fact, IntentJudged, Verdict},
 };
 
 impl Batch<'_> {
@@ -14,6 +14,10 @@ impl Batch<'_> {
             return None;
         }
         let target = self.state.intents.get(intent)?.proposal.target.parse().ok()?;
+        // A policy that would take back what it did itself waits until that can be seen; two that disagree never will.
+        if *conflict == CheckName::Opposes && self.state.swings.last(&target)?.policy == *policy {
+            return None;
+        }
         let found = checks.iter().find(|checked| checked.check == *conflict)?.found.clone();
         let (intent, episode, conflict) = (*intent, *episode, *conflict);
         let policy = policy.clone();

@@ -620,8 +620,6 @@ pub enum CheckName {
     Expectation,
     /// Nothing else is under way on the target.
     Busy,
-    /// No other policy did the opposite just now.
-    Opposing,
     /// It does not take back what was just done.
     Opposes,
     /// The target is not turned around again and again.
@@ -650,7 +648,6 @@ impl fmt::Display for CheckName {
             Self::Look => "look",
             Self::Expectation => "expectation",
             Self::Busy => "busy",
-            Self::Opposing => "opposing",
             Self::Opposes => "opposes",
             Self::Oscillation => "oscillation",
             Self::Recurrence => "recurrence",
@@ -809,10 +806,10 @@ impl fmt::Display for IntentEnd {
 }
 
 impl CheckName {
-    /// Whether it finds that intents work against each other, or a remedy against itself.
+    /// Whether it may find that intents work against each other, or a remedy against itself.
     #[must_use]
     pub const fn finds_conflicts(self) -> bool {
-        matches!(self, Self::Opposing | Self::Oscillation | Self::Recurrence)
+        matches!(self, Self::Opposes | Self::Oscillation | Self::Recurrence)
     }
 }
 
@@ -952,7 +949,7 @@ pub struct StormBrake {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ConflictFound {
-    /// The check that found it: `opposing`, `oscillation` or `recurrence`.
+    /// The check that found it: `opposes` where another policy did the opposite, `oscillation` or `recurrence`.
     pub conflict: CheckName,
     /// The intent that was not done for it.
     pub intent: IntentId,

@@ -361,7 +361,6 @@ const fn advice(check: CheckName) -> &'static str {
         CheckName::Look => "What cannot be read is not changed: `balm iam` prints the permissions that the host needs.",
         CheckName::Expectation => "The world is no longer as the plugin saw it: its next evaluation sees the new one.",
         CheckName::Busy => "Something else is under way on the target: it must end first.",
-        CheckName::Opposing => "Two policies disagree about the target: a person must say which is right.",
         CheckName::Oscillation => {
             "The target was turned around too often: find out why before [conflicts] in guardrails/limits.toml allows more."
         }

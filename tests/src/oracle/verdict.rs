@@ -225,7 +225,7 @@ fn turned(plan: &Plan, world: &World, asked: &Asked, now: u64, edge: &mut bool) 
     let age = world.age(last.from, now);
     note(edge, age, plan.opposes_ms);
     if age < plan.opposes_ms {
-        return Some(if last.policy == asked.policy { "opposes" } else { "opposing" });
+        return Some("opposes");
     }
     let turns = swings.windows(2).filter(|pair| {
         let age = world.age(pair[1].from, now);

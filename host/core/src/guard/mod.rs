@@ -139,7 +139,7 @@ pub(crate) struct Judgement {
 type Check = fn(&ProposedIntent<'_>) -> Finding;
 
 /// Every check, in the order in which they name the verdict.
-const CHECKS: [(CheckName, Check); 17] = [
+const CHECKS: [(CheckName, Check); 16] = [
     (CheckName::Stop, stop::check),
     (CheckName::Stale, stale::check),
     (CheckName::Mode, mode::check),
@@ -149,8 +149,7 @@ const CHECKS: [(CheckName, Check); 17] = [
     (CheckName::Look, look::check),
     (CheckName::Expectation, expectation::check),
     (CheckName::Busy, busy::check),
-    (CheckName::Opposing, opposes::check_others),
-    (CheckName::Opposes, opposes::check_own),
+    (CheckName::Opposes, opposes::check),
     (CheckName::Oscillation, oscillation::check),
     (CheckName::Recurrence, recurrence::check),
     (CheckName::Storm, storm::check),

@@ -5,21 +5,11 @@ use std::time::Duration;
 use super::{Finding, ProposedIntent};
 use crate::swings::Swing;
 
-/// By another policy: two that disagree. A person must say which is right.
-pub(super) fn check_others(proposed: &ProposedIntent<'_>) -> Finding {
-    check(proposed, |last| last.policy != proposed.intent.policy)
-}
-
-/// By the same policy: it waits until what it did can be seen.
-pub(super) fn check_own(proposed: &ProposedIntent<'_>) -> Finding {
-    check(proposed, |last| last.policy == proposed.intent.policy)
-}
-
-fn check(proposed: &ProposedIntent<'_>, is_whose: impl Fn(&Swing) -> bool) -> Finding {
+pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     let Some((change, target)) = proposed.admissible() else { return Finding::Fails("it has no target".into()) };
     let Ok(reading) = proposed.reading else { return Finding::Fails("there is no look that says".into()) };
     let last = proposed.state.swings.last(target);
-    let last = last.filter(|last| is_whose(last) && change.direction(reading).opposes(last.direction));
+    let last = last.filter(|last| change.direction(reading).opposes(last.direction));
     // An undo is what must be possible.
     let Some(last) = last.filter(|last| proposed.intent.undo_of != Some(last.intent)) else { return Finding::passes() };
     let window = Duration::from_millis(proposed.guardrails().opposes_for_ms);
@@ -42,6 +32,8 @@ mod tests {
     use crate::{
         fixture::{self, Bench},
         record::{CheckName, Verdict},
+        time::Timestamp,
+        trial::Trial,
     };
 
     /// Scales from 4 to 6, is verified, and then proposes `to` after a pause.
@@ -62,5 +54,30 @@ mod tests {
         assert_eq!(then(5, just_before), Verdict::Refused(CheckName::Opposes));
         assert_eq!(then(5, window), Verdict::Admitted);
         assert_eq!(then(7, Duration::ZERO), Verdict::Admitted);
+    }
+
+    #[test]
+    fn two_policies_that_disagree_go_to_a_person_and_one_that_waits_does_not() {
+        let escalated = |second: &str| {
+            let mut configuration = fixture::configuration();
+            configuration.policies.insert("other".parse().expect("a name"), fixture::policy());
+            let mut trial = Trial::new(configuration, Timestamp::from_millis(1_000_000)).expect("the rules are good");
+            let mut ask = |name: &str, from, to| {
+                let (policy, mut proposal) = (name.parse().expect("a name"), fixture::proposal());
+                fixture::scale(&mut proposal, from, to);
+                let episode = trial.fire(&policy, &proposal.target, []).expect("it is concerned");
+                let intent = trial.propose(episode, &policy, proposal).expect("it is taken");
+                let verdict = trial.judge(intent, fixture::reading(from)).expect("it is judged").verdict;
+                if verdict == Verdict::Admitted {
+                    trial.verify(intent).expect("it is under way");
+                }
+                (verdict, trial.state().concern(episode, &policy).is_some_and(|concern| concern.escalated))
+            };
+            assert_eq!(ask("web-cpu", 4, 6), (Verdict::Admitted, false));
+            let (verdict, escalated) = ask(second, 6, 4);
+            assert_eq!(verdict, Verdict::Refused(CheckName::Opposes));
+            escalated
+        };
+        assert_eq!([escalated("other"), escalated("web-cpu")], [true, false]);
     }
 }
