@@ -32,6 +32,7 @@ use crate::{
     admin::{self, About, Admin, Doors, Questions},
     audit::{self, Audit},
     aws::{Aws, Identity},
+    checkpoint::{Key, Signer},
     clock::{self, Clock},
     compile::Compiler,
     config::Config,
@@ -103,28 +104,19 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let begun = begin(config, data, accept_loss, &ended)?;
     let kill_switch = Arc::new(KillSwitch::new(data));
     let plugins = open_plugins(data)?;
+    let key = Key::open(data)?;
     let (inbox, waiting) = engine::inbox();
     let aws = Arc::new(Aws::new(&config.accounts, config.call_timeout).await);
     let looker = Arc::new(Looker::new(Arc::clone(&aws)));
-    let evaluator = Evaluator {
-        log: Arc::clone(&begun.log),
-        plugins: Arc::clone(&plugins),
-        looker: Arc::clone(&looker),
-        io: Handle::current(),
-    };
+    let evaluator =
+        Evaluator::new(Arc::clone(&begun.log), Arc::clone(&plugins), Arc::clone(&looker), Handle::current());
     let host = begun.parts.engine.state().host.clone();
-    let about = About {
-        host: host.clone(),
-        version: env!("CARGO_PKG_VERSION"),
-        started_at: clock::wall(),
-        alerts_at: format!("http://{}/v1/alerts/", listener.local_addr()?),
-        verified_seq: begun.verified,
-    };
+    let about = about(&host, listener.local_addr()?, begun.verified, &key);
     let state = begun.parts.engine.state();
     let in_force = state.plugins.clone();
     let stop_is_recorded = state.stops.values().any(StopEngaged::is_the_kill_switch);
     let (calls, calls_ended) = mpsc::channel(1);
-    let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host, &config.notifiers)?);
+    let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host.clone(), &config.notifiers)?);
     let effects = Effects {
         inbox: inbox.clone(),
         evaluator: Arc::new(evaluator),
@@ -168,6 +160,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let (admin_address, administering) = administer(admin, socket, admin_listener, &ended)?;
 
     let parts = reload::Parts { inbox: inbox.clone(), plugins, alerts, notifiers, shown };
+    sign(config, (key, host), &begun.log, &inbox, &ended);
     let mut loader = Loader::new(parts, config.clone(), in_force);
     let starting = async {
         keep_stopped(&inbox, &kill_switch, stop_is_recorded).await;
@@ -202,6 +195,25 @@ fn open_plugins(data: &Path) -> anyhow::Result<Arc<Plugins>> {
     let compiler =
         Compiler::keeping(sandbox, data).context("the directory for compiled plugins in the data directory")?;
     Ok(Arc::new(Plugins::new(compiler, data).context("the plugins' directory in the data directory")?))
+}
+
+/// What does not change while the host runs.
+fn about(host: &str, alerts: SocketAddr, verified_seq: Seq, key: &Key) -> About {
+    About {
+        host: host.to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: clock::wall(),
+        alerts_at: format!("http://{alerts}/v1/alerts/"),
+        verified_seq,
+        checkpoint_key: key.public().to_owned(),
+    }
+}
+
+/// Have the host with this key and this name sign how far its journal has come, until it ends.
+fn sign(config: &Config, (key, host): (Key, String), log: &Arc<Log>, inbox: &Inbox, ended: &watch::Receiver<bool>) {
+    let (log, inbox) = (Arc::clone(log), inbox.clone());
+    let signer = Signer { key, host, every: config.checkpoint_every, log, inbox };
+    tokio::spawn(signer.run(ended.clone()));
 }
 
 /// What is to be ended in order.

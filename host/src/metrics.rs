@@ -70,6 +70,7 @@ families! {
     PLUGINS = "balm_plugin_arrivals_total" ["plugin", "result"] "Plugins that came into force or were refused.";
     STOPS = "balm_stop_changes_total" ["change"] "Stops that were engaged and released.";
     CONFLICTS = "balm_conflicts_total" ["conflict"] "Conflicts that were found and went to a person.";
+    APPROVALS = "balm_approvals_total" ["change"] "Approvals that were asked for, given, used and so on.";
     DENIED = "balm_access_denied_total" [] "Requests of credentials whose role does not allow them.";
 }
 
@@ -203,6 +204,7 @@ impl Metrics {
             Fact::StopReleased(_) => self.count(&STOPS, &["released"], 1),
             Fact::ConflictFound(conflict) => self.count(&CONFLICTS, &[&conflict.conflict.to_string()], 1),
             Fact::AccessDenied(denied) => self.count(&DENIED, &[], 1 + denied.unrecorded),
+            fact if let Some(change) = fact.kind().strip_prefix("approval-") => self.count(&APPROVALS, &[change], 1),
             // Counted by kind, and nothing more is to be said of them.
             _ => {}
         }

@@ -79,13 +79,13 @@ mod pairs {
 }
 
 impl Streaks {
-    /// An admitted intent has ended. A verified one ends every row that it is in; one that nobody approved in time, or that
-    /// took another back, says nothing.
+    /// An intent has ended. A verified one ends every row that it is in; one that was never admitted, or that took another
+    /// back, says nothing.
     pub(crate) fn end(&mut self, intent: &Intent, how: IntentEnd) {
         let scopes = [BreakerScope::Everything, BreakerScope::Policy, BreakerScope::Target];
         let scopes = scopes.into_iter().filter_map(|scope| scope.of(intent));
         match how {
-            IntentEnd::Unverified | IntentEnd::Failed | IntentEnd::Unknown => {
+            IntentEnd::Unverified | IntentEnd::Failed | IntentEnd::Unknown if intent.attempts > 0 => {
                 scopes.for_each(|scope| *self.0.entry(scope).or_default() += 1);
             }
             IntentEnd::Verified if intent.undo_of.is_none() => {
@@ -93,7 +93,8 @@ impl Streaks {
                     self.0.remove(&scope);
                 }
             }
-            IntentEnd::Verified | IntentEnd::Undone | IntentEnd::Expired => {}
+            IntentEnd::Unverified | IntentEnd::Failed | IntentEnd::Unknown => {}
+            IntentEnd::Verified | IntentEnd::Undone | IntentEnd::Expired | IntentEnd::Denied | IntentEnd::Void => {}
         }
     }
 

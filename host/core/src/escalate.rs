@@ -6,8 +6,18 @@ use crate::{
 };
 
 impl Batch<'_> {
+    /// Record what the guard says, and the conflict that it found, if a person is to be called for it.
+    pub(crate) fn add_judged(&mut self, fact: Fact) {
+        let conflict = match &fact {
+            Fact::IntentJudged(judged) => self.conflict(judged),
+            _ => None,
+        };
+        self.add(fact);
+        conflict.into_iter().for_each(|conflict| self.add(conflict));
+    }
+
     /// The record of a conflict that a judgement found, unless a person was called for this alert already.
-    pub(crate) fn conflict(&self, judged: &IntentJudged) -> Option<Fact> {
+    fn conflict(&self, judged: &IntentJudged) -> Option<Fact> {
         let IntentJudged { intent, episode, policy, verdict, checks, .. } = judged;
         let Verdict::Refused(conflict) = verdict else { return None };
         if !conflict.finds_conflicts() || self.state.concern(*episode, policy)?.escalated {

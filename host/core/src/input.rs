@@ -2,14 +2,15 @@
 
 use crate::{
     alert::Alert,
+    approval::Said,
     configuration::Configuration,
     evaluation::Capsule,
     look::Reading,
     name::{IntentId, Seq},
     record::{
-        AccessDenied, AccountChecked, Backlog, CallResult, ConfigurationRefused, EvaluationSkipped, HostStarted,
-        HostStopped, LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved, Purpose,
-        Reloaded, StopEngaged, StopScope, TailCut,
+        AccessDenied, AccountChecked, Backlog, CallResult, Checkpoint, ConfigurationRefused, EvaluationSkipped,
+        HostStarted, HostStopped, LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved,
+        Purpose, Reloaded, StopEngaged, StopScope, TailCut,
     },
     time::Timestamp,
 };
@@ -74,10 +75,14 @@ pub enum Input {
     /// A person ends stops: the one with this number, or all that halt exactly this; and says what becomes of what was
     /// refused meanwhile, which must be said where Balm engaged one itself.
     Resume(Resume, Option<Backlog>, Person),
+    /// A person says something of an approval.
+    Approval(Box<Said>),
     /// People were told, or could not be.
     NoticeSent(NoticeSent),
     /// Somebody asked for what its role does not allow.
     AccessDenied(AccessDenied),
+    /// The host signed how far the journal has come.
+    Checkpoint(Checkpoint),
 }
 
 /// What is put in force together, or not at all: a plugin with the settings that it accepts.
@@ -120,6 +125,6 @@ pub enum Reply {
     Waits(Seq, String),
     /// Nothing was recorded: there is no room. Try again later.
     Overloaded(String),
-    /// Nothing was recorded: it cannot be done, for this reason.
+    /// It cannot be done, for this reason; nothing was recorded but that it was asked for, where that matters.
     Refused(String),
 }

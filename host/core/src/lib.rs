@@ -1,22 +1,28 @@
 //! The rules of Balm, without any I/O.
 //!
 //! An alert comes in ([`alert`]) and opens an episode or belongs to one ([`episode`]). The policies that it concerns are
-//! found ([`configuration`]) and evaluated ([`evaluation`]); each evaluation is kept as a capsule. What a policy proposes
+//! found ([`configuration`]) and evaluated ([`evaluation`], [`rounds`]); each evaluation is kept as a capsule, and can be made
+//! again ([`replay`]). What a policy proposes
 //! is an intent ([`intent`]); the host looks at the target for itself ([`look`]), and the guard ([`guard`]) judges. Only the
-//! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). How often is counted by
-//! limits ([`limit`]); what halts is a stop, by a person, by schedule ([`freeze`]), by a breaker ([`breaker`]) or by the
-//! storm brake ([`storm`]); what two policies do to each other is a conflict ([`swings`]). All of it is records
+//! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). What it does not admit alone
+//! waits for people ([`approval`]). How often is counted by limits ([`limit`]); what halts is a stop, by a person, by
+//! schedule ([`freeze`]), by a breaker ([`breaker`]) or by the storm brake ([`storm`]); what two policies do to each other
+//! is a conflict ([`swings`]). All of it is records
 //! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]). What all
 //! records say together is the state ([`state`]); what is due is a function of it ([`engine`]). People are told by notices
-//! ([`notice`], [`notices`]). Every bound stands in [`caps`].
+//! ([`notice`], [`notices`]). How far
+//! the journal has come is signed from time to time, and found out about by whoever checks it ([`checkpoint`]). Every bound
+//! stands in [`caps`].
 //!
 //! Nothing here reads a clock, a file or a socket: time comes in with each input, so the same inputs give the same
 //! records, in production and in the simulator.
 
 pub mod action;
 pub mod alert;
+pub mod approval;
 pub mod breaker;
 pub mod caps;
+pub mod checkpoint;
 pub mod configuration;
 mod decide;
 pub mod digest;
@@ -25,6 +31,7 @@ pub mod episode;
 mod escalate;
 pub mod evaluation;
 pub mod freeze;
+mod glance;
 pub mod guard;
 pub mod input;
 pub mod intent;
@@ -40,6 +47,8 @@ pub mod notices;
 pub mod pattern;
 pub mod record;
 pub mod recovery;
+pub mod replay;
+pub mod rounds;
 mod serde_result;
 pub mod state;
 mod stopping;

@@ -150,7 +150,7 @@ mod tests {
 
     /// An intent that AWS refuses, or one that is verified.
     fn ends(bench: &mut Bench, badly: bool) {
-        bench.propose_anew(|_| {});
+        bench.propose(|_| {});
         bench.look(fixture::reading(4));
         assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted);
         if badly {
@@ -158,7 +158,7 @@ mod tests {
         } else {
             bench.done_and_verified();
         }
-        bench.propose_anew(|_| {});
+        bench.propose(|_| {});
     }
 
     fn stops(bench: &Bench) -> Vec<(Seq, StopEngaged)> {
@@ -243,7 +243,7 @@ mod tests {
         let third = bench.fires_for("api");
         assert_eq!(kinds(&third), ["alert-received", "storm-brake"]);
         bench.look(fixture::reading(6));
-        bench.propose_anew(|proposal| fixture::scale(proposal, 6, 8));
+        bench.propose(|proposal| fixture::scale(proposal, 6, 8));
         assert_eq!(bench.judge().verdict, Verdict::Refused(CheckName::Storm));
         let fourth = bench.fires_for("web-2");
         assert_eq!(kinds(&fourth), ["alert-received", "stop-engaged"]);

@@ -9,6 +9,7 @@ mod events;
 mod metrics;
 mod openapi;
 mod problem;
+mod routes_approvals;
 mod routes_health;
 mod routes_operate;
 mod routes_records;
@@ -28,6 +29,7 @@ use self::problem::Problem;
 pub(crate) use self::{
     auth::Doors,
     problem::Said,
+    routes_approvals::{ApprovalRequest, ApprovalView, Approvals},
     routes_operate::{NotifyTest, ResumeRequest, StopRequest, Why},
     socket::{SOCKET, bind, serve},
 };
@@ -88,6 +90,8 @@ pub(crate) struct About {
     /// itself.
     #[schema(value_type = u64)]
     pub(crate) verified_seq: Seq,
+    /// The public key of its checkpoints, Ed25519, as 64 hexadecimal digits.
+    pub(crate) checkpoint_key: String,
 }
 
 /// Turns for questions, and places for listeners to events.

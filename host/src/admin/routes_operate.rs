@@ -273,7 +273,7 @@ fn until(seconds: u64) -> Result<Timestamp, Problem> {
 }
 
 /// Who and why, for a record.
-fn person(Caller { who, .. }: Caller, why: String) -> Result<Person, Problem> {
+pub(super) fn person(Caller { who, .. }: Caller, why: String) -> Result<Person, Problem> {
     let chars = why.chars().count();
     if (1..=schema::WHY_CHARS).contains(&chars) {
         return Ok(Person { who, why });

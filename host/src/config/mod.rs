@@ -4,6 +4,7 @@
 //! know how anything configured here works.
 
 pub(crate) mod admin;
+mod approval;
 mod aws;
 mod document;
 mod freezes;
@@ -54,6 +55,12 @@ mod bounds {
     pub(super) const BODY_KIB: std::ops::RangeInclusive<u64> = 1..=262_144;
     pub(super) const BODY_KIB_DEFAULT: u64 = 32 * 1024;
 
+    /// How often the journal's head is signed: what is cut off its end is at most so much. A second is for tests; a day is what
+    /// people notice.
+    pub(super) const CHECKPOINT_EVERY: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    pub(super) const CHECKPOINT_EVERY_DEFAULT: Duration = Duration::from_secs(60);
+
     pub(super) const MAX_ALERT_AGE: std::ops::RangeInclusive<Duration> =
         Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
 
@@ -74,6 +81,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// The admin API beside the socket, if there is to be one.
     pub(crate) admin: Option<admin::Admin>,
+    /// Who may approve beside its credentials.
+    pub(crate) approval: approval::Approval,
     /// Where plugins are.
     pub(crate) plugins: PathBuf,
     /// Where the guardrails are.
@@ -92,6 +101,8 @@ pub(crate) struct Config {
     pub(crate) segment_bytes: u64,
     /// What stays free on the journal's disk, in bytes.
     pub(crate) reserve_bytes: u64,
+    /// How often the journal's head is signed.
+    pub(crate) checkpoint_every: Duration,
     /// The largest body of a request, in bytes.
     pub(crate) body_bytes: usize,
     /// What the rules depend on.
@@ -170,7 +181,7 @@ impl Config {
     /// Go on with what only a restart can change, and say which keys of it are others in the file.
     pub(crate) fn keep_until_restart(&mut self, running: &Self) -> Result<Vec<String>, Wrong> {
         let mut new = std::mem::replace(self, running.clone());
-        let journal = |config: &Self| (config.segment_bytes, config.reserve_bytes);
+        let journal = |config: &Self| (config.segment_bytes, config.reserve_bytes, config.checkpoint_every);
         let aws = |config: &Self| (config.accounts.clone(), config.call_timeout);
         let differs = [
             ("listen", new.listen != running.listen),
@@ -190,8 +201,11 @@ impl Config {
             new.core.guardrails.clone_from(&running.core.guardrails);
         }
         (self.policies, self.sources, self.notifiers) = (new.policies, new.sources, new.notifiers);
+        self.approval = new.approval;
         let timing = Timing { settle_ms: running.core.timing.settle_ms, ..new.core.timing };
-        self.core = Configuration { accounts: running.core.accounts.clone(), timing, ..new.core };
+        // The credentials are still those that the host started with.
+        let approval = self.approval.terms(self.admin.as_ref());
+        self.core = Configuration { accounts: running.core.accounts.clone(), timing, approval, ..new.core };
         Ok(differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_owned()).collect())
     }
 }
@@ -211,16 +225,17 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
     let typed = root.number("max-body-kib", bounds::BODY_KIB);
     let body = typed.as_ref().map_or(bounds::BODY_KIB_DEFAULT, |at| at.value);
     let age = root.duration("max-alert-age", bounds::MAX_ALERT_AGE).map(|at| at.value);
-    let (segment, reserve) = read_journal(&mut root);
+    let (segment, reserve, checkpoint_every) = read_journal(&mut root);
     // Half a segment, so that what comes of the largest body fits into one.
     if body * 1024 * 2 > segment * 1024 * 1024 {
         let what = format!("max-body-kib = {body} is more than half of a journal segment of {segment} MiB");
         root.mistake(typed.map_or(0, |at| at.line), what + ": lower it, or raise segment-mib in [journal]");
     }
     let admin = admin::read(&mut root, dir);
+    let approval = approval::read(&mut root);
     let sources = sources::read(&mut root, dir);
     let (accounts, call_timeout) = aws::read(&mut root);
-    let notifiers = notifiers::read(&mut root, dir);
+    let (notifiers, checkpoints) = notifiers::read(&mut root, dir);
     let names: Vec<SourceName> = sources.keys().cloned().collect();
     let own = root.sections("policy").into_iter().filter_map(|section| policies::read(section, None, &names)).collect();
     root.end();
@@ -237,13 +252,16 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         accounts: accounts.iter().map(|account| (account.id, account.regions.clone())).collect(),
         notifiers: notifiers.keys().cloned().collect(),
         paced: notifiers.iter().filter(|(_, notifier)| notifier.is_paced()).map(|(name, _)| name.clone()).collect(),
+        checkpoints,
         timing,
+        approval: approval.terms(admin.as_ref()),
     };
     Some(Config {
         file: path.to_owned(),
         data,
         listen: listen?,
         admin,
+        approval,
         plugins,
         guardrails: guardrails_dir,
         policies,
@@ -253,6 +271,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         notifiers,
         segment_bytes: segment << 20,
         reserve_bytes: reserve << 20,
+        checkpoint_every,
         body_bytes: usize::try_from(body << 10).unwrap_or(usize::MAX),
         core,
     })
@@ -271,14 +290,16 @@ impl FromStr for Address {
     }
 }
 
-fn read_journal(root: &mut Section<'_>) -> (u64, u64) {
+fn read_journal(root: &mut Section<'_>) -> (u64, u64, Duration) {
     let (mut segment, mut reserve) = (bounds::SEGMENT_MIB_DEFAULT, bounds::RESERVE_MIB_DEFAULT);
+    let mut every = bounds::CHECKPOINT_EVERY_DEFAULT;
     if let Some(mut journal) = root.section("journal") {
         segment = journal.number("segment-mib", bounds::SEGMENT_MIB).map_or(segment, |at| at.value);
         reserve = journal.number("reserve-mib", bounds::RESERVE_MIB).map_or(reserve, |at| at.value);
+        every = journal.duration("checkpoint-every", bounds::CHECKPOINT_EVERY).map_or(every, |at| at.value);
         journal.end();
     }
-    (segment, reserve)
+    (segment, reserve, every)
 }
 
 /// Policies that lie beside their plugins: `web.toml` beside `web.wasm`.

@@ -26,9 +26,10 @@ use balm_core::{
 
 use self::{files::Spare, log::Segment};
 pub(crate) use self::{
+    files::name as file_name,
     log::{Log, LogError, Position},
-    open::{Opened, cut_is_recorded, open},
-    scan::{Scanned, scan},
+    open::{OpenError, Opened, cut_is_recorded, open},
+    scan::scan,
 };
 
 /// How often the next segment is tried for when the disk was full.

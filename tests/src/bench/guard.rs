@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use balm_catalogue::ecs;
 use balm_core::{
+    approval::Terms,
     configuration::{
         Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing, Window,
     },
@@ -97,7 +98,9 @@ fn configuration() -> anyhow::Result<Configuration> {
         accounts: [("123456789012".parse()?, vec!["eu-central-1".parse()?])].into(),
         notifiers: vec![],
         paced: vec![],
+        checkpoints: vec![],
         timing: Timing::default(),
+        approval: Terms::default(),
     })
 }
 

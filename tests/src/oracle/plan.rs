@@ -2,6 +2,7 @@
 //! the core's own. The oracle reads the plain values alone.
 
 use balm_core::{
+    approval::Terms,
     configuration::{
         Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Release, Scope, Since, Targets, Timing,
         Window,
@@ -382,7 +383,9 @@ impl Plan {
             accounts: accounts.into(),
             notifiers: vec![],
             paced: vec![],
+            checkpoints: vec![],
             timing: Timing { max_alert_age_ms: self.alert_age_ms, ..Timing::default() },
+            approval: Terms::default(),
         }
     }
 

@@ -85,11 +85,11 @@ mod tests {
     /// Do an intent, so that it counts.
     fn spend(bench: &mut Bench, desired: u32) {
         bench.look(fixture::reading(desired));
-        bench.propose_anew(|proposal| fixture::scale(proposal, desired, desired + 1));
+        bench.propose(|proposal| fixture::scale(proposal, desired, desired + 1));
         assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted);
         bench.done_and_verified();
         bench.look(fixture::reading(desired + 1));
-        bench.propose_anew(|proposal| fixture::scale(proposal, desired + 1, desired + 2));
+        bench.propose(|proposal| fixture::scale(proposal, desired + 1, desired + 2));
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
         let mut bench = with(vec![limit(Scope::Target, 1)]);
         spend(&mut bench, 4);
         bench.clock_jumps(Duration::from_secs(10 * 60));
-        bench.propose_anew(|proposal| fixture::scale(proposal, 5, 6));
+        bench.propose(|proposal| fixture::scale(proposal, 5, 6));
         assert_eq!(bench.judge().verdict, REFUSED);
         bench.clock_accepted();
         assert_eq!(bench.judge().verdict, Verdict::Admitted);
@@ -142,10 +142,10 @@ mod tests {
             assert_eq!(bench.judge().verdict, REFUSED, "one in a minute is spent");
             bench.wait(Duration::from_secs(60));
         }
-        bench.propose_anew(|proposal| fixture::scale(proposal, 7, 8));
+        bench.propose(|proposal| fixture::scale(proposal, 7, 8));
         assert_eq!(bench.judge().verdict, REFUSED, "three in an hour are spent");
         bench.wait(Duration::from_millis(3_600_000 - 180_000 - 1));
-        bench.propose_anew(|proposal| fixture::scale(proposal, 7, 8));
+        bench.propose(|proposal| fixture::scale(proposal, 7, 8));
         assert_eq!(bench.judge().verdict, REFUSED, "the first is in the window to its end");
         bench.wait(Duration::from_millis(1));
         assert_eq!(bench.judge().verdict, Verdict::Admitted);
@@ -188,7 +188,7 @@ mod tests {
         bench.wait(Duration::from_secs(600));
         assert_eq!(bench.judge().verdict, REFUSED);
         bench.fires_elsewhere();
-        bench.propose_anew(|proposal| fixture::scale(proposal, 6, 7));
+        bench.propose(|proposal| fixture::scale(proposal, 6, 7));
         assert_eq!(bench.judge().verdict, Verdict::Admitted);
     }
 

@@ -58,7 +58,7 @@ mod tests {
     fn propose(bench: &mut Bench, turn: u32) {
         let (from, to) = if turn.is_multiple_of(2) { (4, 6) } else { (6, 4) };
         bench.look(fixture::reading(from));
-        bench.propose_anew(|proposal| fixture::scale(proposal, from, to));
+        bench.propose(|proposal| fixture::scale(proposal, from, to));
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
         let mut bench = swung(2);
         assert_eq!(bench.judge().verdict, REFUSED);
         bench.look(fixture::reading(6));
-        bench.propose_anew(|proposal| fixture::scale(proposal, 6, 8));
+        bench.propose(|proposal| fixture::scale(proposal, 6, 8));
         assert_eq!(bench.judge().verdict, Verdict::Admitted);
     }
 
@@ -88,7 +88,7 @@ mod tests {
     fn what_oscillates_goes_to_a_person_once() {
         let mut bench = swung(2);
         assert_eq!(bench.judge_and_admit().verdict, REFUSED);
-        bench.propose_anew(|proposal| fixture::scale(proposal, 6, 4));
+        bench.propose(|proposal| fixture::scale(proposal, 6, 4));
         assert_eq!(bench.judge_and_admit().verdict, REFUSED);
         let found = bench.records.iter().filter(|record| record.fact.kind() == "conflict-found").count();
         assert_eq!(found, 1);

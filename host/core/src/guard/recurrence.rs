@@ -27,7 +27,7 @@ mod tests {
 
     fn round(bench: &mut Bench, act: bool) {
         bench.look(fixture::reading(4));
-        bench.propose_anew(|_| {});
+        bench.propose(|_| {});
         if act {
             assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted);
             bench.done_and_verified();
@@ -43,7 +43,7 @@ mod tests {
         bench.configure(|configuration, _| configuration.guardrails.conflicts.recurrences = 2);
         (0..rounds).for_each(|_| round(&mut bench, act));
         bench.look(fixture::reading(4));
-        bench.propose_anew(|_| {});
+        bench.propose(|_| {});
         bench
     }
 
