@@ -11,6 +11,7 @@
 //! any moment and recounts what is left; `swaps` replaces plugins under load; `replay` makes decisions again, and `export`
 //! takes exports apart and puts them together, and `tamper` forges them; `sim` runs the core, a model of the journal and the model cloud under one seed;
 //! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
+//! `oracle` judges random intents beside the guard, and `storm` sends alerts by the thousand. Nothing here is shipped.
 //! `approvals` is the table of everything that somebody may try with an approval. Nothing here is shipped.
 
 pub mod approvals;
@@ -20,9 +21,11 @@ pub mod corpus;
 pub mod export;
 pub mod harness;
 pub mod kills;
+pub mod oracle;
 pub mod reference;
 pub mod replay;
 pub mod sim;
+pub mod storm;
 pub mod swaps;
 pub mod tamper;
 

@@ -48,7 +48,7 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only raw, act or load.
+        /// Only raw, guard, act or load.
         #[arg(long, value_name = "GROUP")]
         only: Option<String>,
     },
@@ -57,10 +57,10 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only the promises whose key begins so: approval, hostile, kill, swap, sim, replay, tamper or type.
+        /// Only the promises whose key begins so: approval, guard, hostile, kill, storm, swap, sim, replay, tamper or type.
         #[arg(long, value_name = "KEY")]
         only: Option<String>,
-        /// Ten times as many kills, swaps and seeds.
+        /// Ten times as many intents, kills, swaps and seeds.
         #[arg(long)]
         long: bool,
         /// Leave everything there that is needed to recount.

@@ -5,6 +5,7 @@
 pub mod act;
 pub mod backtest;
 pub mod decide;
+pub mod guard;
 pub mod load;
 pub mod raw;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balm_tests::bench::{Figures, act, backtest, decide, load, raw};
+use balm_tests::bench::{Figures, act, backtest, decide, guard, load, raw};
 use clap::Parser;
 
 #[derive(Debug, Parser)]
@@ -10,7 +10,7 @@ struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, act (with decide and backtest) or load.
+    /// Only raw, guard, act (with decide and backtest) or load.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
@@ -25,6 +25,9 @@ fn main() -> anyhow::Result<()> {
     let mut figures = Figures::new();
     if wanted("raw") {
         raw::measure(&mut figures)?;
+    }
+    if wanted("guard") {
+        guard::measure(&mut figures)?;
     }
     if wanted("act") {
         let records = act::measure(&mut figures)?;

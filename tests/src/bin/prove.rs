@@ -13,13 +13,15 @@ use balm_tests::{
     approvals, corpus,
     harness::Dir,
     kills::{self, Report},
-    replay, sim, swaps, tamper,
+    oracle, replay, sim, storm, swaps, tamper,
 };
 use clap::Parser;
 
 /// What a seed of the kills comes from: any would do.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
+const GUARD_CASES: u64 = 100_000;
+const STORM_ALERTS: u64 = 10_000;
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
 const SWAPS: u64 = 1_000;
@@ -65,6 +67,11 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("type") {
         promises.extend(types()?);
     }
+    if wanted("guard") {
+        let cases = GUARD_CASES * u64::from(times);
+        eprintln!("judging {cases} intents twice");
+        promises.extend(judged(&oracle::run_all(0..cases / oracle::INTENTS)));
+    }
     if wanted("approval") {
         eprintln!("trying what may be tried with approvals");
         promises.extend(approved());
@@ -83,6 +90,10 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("replacing plugins {swaps} times under load");
         let keep = arguments.keep.as_ref().map(|dir| dir.join("swaps"));
         promises.extend(swap_promises(&swaps::run(&swaps::Options { swaps, seed: SEED, keep }), swaps));
+    }
+    if wanted("storm") {
+        eprintln!("sending {STORM_ALERTS} alerts, ten thousand a minute");
+        promises.extend(stormed(&storm::run(STORM_ALERTS)));
     }
     if wanted("hostile") {
         promises.extend(hostile()?);
@@ -113,6 +124,56 @@ fn types() -> anyhow::Result<Vec<Promise>> {
     let refused = said.lines().filter(|line| line.contains("compile fail") && line.ends_with("ok")).count() as u64;
     let says = "programs that hand the executor something unvalidated, and do not compile";
     Ok(vec![Promise { says, key: "type_proofs", figure: refused as f64, holds: refused >= TYPE_PROOFS }])
+}
+
+/// How much of what is judged stands on an edge at least, and is permitted at least and at most, in per cent: what is never
+/// close proves little, and neither does what is always refused.
+const GUARD_EDGES_LEAST: f64 = 20.0;
+const GUARD_PERMITTED: std::ops::RangeInclusive<f64> = 20.0..=80.0;
+
+fn judged(tally: &oracle::Tally) -> Vec<Promise> {
+    tally.differences.iter().for_each(|difference| eprintln!("{difference}"));
+    let none = |says, key, figure: u64| Promise { says, key, figure: figure as f64, holds: figure == 0 };
+    let share = |part: u64| part as f64 * 100.0 / tally.cases as f64;
+    let (edges, permitted) = (share(tally.edges), share(tally.permitted));
+    let cases = tally.cases as f64;
+    vec![
+        Promise {
+            says: "intents judged by the guard and by an oracle",
+            key: "guard_cases",
+            figure: cases,
+            holds: cases > 0.0,
+        },
+        Promise {
+            says: "% of them on an edge",
+            key: "guard_edge_percent",
+            figure: edges,
+            holds: edges >= GUARD_EDGES_LEAST,
+        },
+        Promise {
+            says: "% of them permitted",
+            key: "guard_permitted_percent",
+            figure: permitted,
+            holds: GUARD_PERMITTED.contains(&permitted),
+        },
+        none("permitted by the guard and not by the oracle", "guard_over_grants", tally.over_grants),
+        none("permitted by the oracle and not by the guard", "guard_over_denials", tally.over_denials),
+        none("refused by both for different reasons", "guard_other_reasons", tally.other_reasons),
+        none("limits that what was admitted went beyond", "guard_overruns", tally.overruns),
+    ]
+}
+
+fn stormed(report: &storm::Report) -> Vec<Promise> {
+    let exactly =
+        |says, key, figure: usize, wanted: usize| Promise { says, key, figure: figure as f64, holds: figure == wanted };
+    let alerts = report.alerts as usize;
+    vec![
+        exactly("alerts of a storm over hundreds of services, a minute", "storm_alerts", alerts, STORM_ALERTS as usize),
+        exactly("what the storm brake lets happen", "storm_cap", report.cap, report.cap),
+        exactly("changes that the cloud was asked for", "storm_effects", report.effects, report.cap),
+        exactly("of them, or services, below the minimum", "storm_below_minimum", report.below_minimum, 0),
+        exactly("times a person was called", "storm_calls", report.calls, 1),
+    ]
 }
 
 /// Each guest of the hostile corpus in a sandbox that all share: it must end as it is written, twice the same.

@@ -40,13 +40,14 @@ fn question<'a>(proposed: &'a ProposedIntent<'_>, approvals: u32) -> Option<Ques
     let (change, target) = proposed.admissible()?;
     let reading = proposed.reading.ok()?;
     let counts = reading.counts();
-    let (hour, weekday) = proposed.now.hour_and_weekday();
+    let (hour, weekday) = proposed.guardrails().zone.hour_and_weekday(proposed.now);
     let numbers = [
         ("from", counts.desired),
         ("to", change.sets_desired().unwrap_or(counts.desired)),
         ("desired", counts.desired),
         ("running", counts.running),
         ("pending", counts.pending),
+        ("changing", change.changing(reading)),
         ("hour", hour),
         ("weekday", weekday),
         ("attempts", proposed.intent.attempts),

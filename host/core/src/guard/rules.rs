@@ -48,7 +48,7 @@ pub(super) struct Question<'a> {
     pub(super) digest: String,
     pub(super) action: &'static str,
     pub(super) resource: Resource<'a>,
-    pub(super) numbers: [(&'static str, u32); 8],
+    pub(super) numbers: [(&'static str, u32); 9],
     pub(super) severity: Cow<'a, str>,
     pub(super) undo: bool,
     pub(super) approvals: u32,
@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn question<'a>(tags: &'a BTreeMap<String, String>) -> Question<'a> {
-        let numbers = ["from", "to", "desired", "running", "pending", "hour", "weekday", "attempts"];
+        let numbers = ["from", "to", "desired", "running", "pending", "changing", "hour", "weekday", "attempts"];
         let account = "123456789012";
         let resource = Resource {
             kind: "Service",
