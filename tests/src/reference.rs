@@ -221,7 +221,7 @@ pub fn configuration_keys(root: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 /// How the code asks for a key.
-const READERS: [&str; 20] = [
+const READERS: [&str; 21] = [
     "needed(&mut section, \"",
     "needed_point(&mut section, \"",
     "small(&mut section, \"",
@@ -230,6 +230,7 @@ const READERS: [&str; 20] = [
     "text(\"",
     "texts(\"",
     "parsed::<SocketAddr>(\"",
+    "parsed::<Class>(\"",
     "number(\"",
     "duration(\"",
     "word(\"",

@@ -17,6 +17,7 @@ mod manual;
 mod new;
 mod notify;
 mod past;
+mod plugin;
 mod plugins;
 mod replay;
 mod send;
@@ -216,6 +217,9 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Look at a plugin's file before it is put to work: no host, no cloud.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Accept the time after the clock was set ahead: limits count by it again.
     AcceptClock {
         #[command(flatten)]
@@ -298,6 +302,9 @@ Examples:
         /// Seconds of processor time.
         #[arg(long)]
         cpu_seconds: u64,
+        /// MiB of address space.
+        #[arg(long)]
+        memory_mib: u64,
     },
 }
 
@@ -338,6 +345,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Approve(approve) => approvals::say(approve)?,
         Command::Reload { place, why } => say_done(&place.client()?.post("/reload", &admin::Why { why })?)?,
         Command::Plugins { place, json } => plugins::run(&place.client()?, json)?,
+        Command::Plugin(command) => return plugin::run(command),
         Command::AcceptClock { place, why } => {
             say_done(&place.client()?.post("/clock/accept", &admin::Why { why })?)?;
         }
@@ -353,8 +361,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backtest(backtest) => return backtest::run(&backtest),
         Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
-        Command::Compile { cpu_seconds } => {
-            if let Err(why) = crate::compile::child(cpu_seconds) {
+        Command::Compile { cpu_seconds, memory_mib } => {
+            if let Err(why) = crate::compile::child(cpu_seconds, memory_mib) {
                 // Without the program's name: it is told as the plugin's mistake.
                 eprintln!("{why}");
                 return Ok(ExitCode::FAILURE);

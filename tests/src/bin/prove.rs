@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use balm_sandbox::Sandbox;
 use balm_tests::{
-    approvals, corpus,
+    approvals, corpus, golden,
     harness::Dir,
     kills::{self, Report},
     oracle, replay, sim, storm, swaps, tamper,
@@ -38,6 +38,9 @@ const TYPE_PROOFS: u64 = 3;
 
 /// What somebody may try with an approval, at least.
 const APPROVAL_CASES: usize = 60;
+
+/// Two of the contract alone, and `scale-ecs-service` in Rust and four other languages.
+const GOLDEN_PLUGINS: usize = 7;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -75,6 +78,10 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("approval") {
         eprintln!("trying what may be tried with approvals");
         promises.extend(approved());
+    }
+    if wanted("golden") {
+        eprintln!("building policies in every language, and asking plugins of released contracts");
+        promises.extend(golden_promises()?);
     }
     if wanted("kill") || wanted("replay") {
         let dir = arguments.keep.clone().map_or_else(|| Dir::new("prove"), Dir::kept);
@@ -222,6 +229,34 @@ fn approved() -> Vec<Promise> {
             holds: wrong.is_empty(),
         },
     ]
+}
+
+/// Plugins of released contracts, and one policy in every language, decide as they did.
+fn golden_promises() -> anyhow::Result<Vec<Promise>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let compared = runtime.block_on(golden::compare_all())?;
+    compared.mismatches.iter().take(10).for_each(|mismatch| eprintln!("{mismatch}"));
+    let (plugins, decisions, mismatches) = (compared.plugins, compared.decisions, compared.mismatches.len());
+    Ok(vec![
+        Promise {
+            says: "plugins of released contracts, in every language",
+            key: "golden_plugins",
+            figure: plugins as f64,
+            holds: plugins >= GOLDEN_PLUGINS,
+        },
+        Promise {
+            says: "golden decisions that they were asked for",
+            key: "golden_decisions",
+            figure: decisions as f64,
+            holds: decisions > 0,
+        },
+        Promise {
+            says: "of them other than they were",
+            key: "golden_mismatches",
+            figure: mismatches as f64,
+            holds: mismatches == 0,
+        },
+    ])
 }
 
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
