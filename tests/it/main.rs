@@ -31,4 +31,5 @@ mod shutdown;
 mod signature;
 mod sim;
 mod stage;
+mod syscalls;
 mod tamper;
