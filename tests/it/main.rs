@@ -35,4 +35,5 @@ mod signature;
 mod sim;
 mod stage;
 mod storm;
+mod syscalls;
 mod tamper;

@@ -17,6 +17,12 @@
 //! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
 //! `oracle` judges random intents beside the guard, and `storm` sends alerts by the thousand. Nothing here is shipped.
 //! `approvals` is the table of everything that somebody may try with an approval. Nothing here is shipped.
+//! `harness` starts the real programs in directories of their own and speaks to them as strangers do. `kills` ends them at
+//! any moment and recounts what is left; `syscalls` ends them at one call to the kernel after the other. `swaps` replaces
+//! plugins under load; `replay` makes decisions again; `export` takes exports apart and puts them together, and `tamper`
+//! forges them. `sim` runs the core, a model of the journal and the model cloud under one seed. `corpus` has the hostile
+//! guests, and `approvals` the table of everything that somebody may try with an approval. `bench` measures. `book` reads
+//! the book and does what it says, `reference` writes the pages of it that code can write. Nothing here is shipped.
 
 pub mod approvals;
 pub mod bench;
@@ -33,6 +39,7 @@ pub mod replay;
 pub mod sim;
 pub mod storm;
 pub mod swaps;
+pub mod syscalls;
 pub mod tamper;
 
 /// The component of `scale-ecs-service`, as built from this repository.

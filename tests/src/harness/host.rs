@@ -202,14 +202,25 @@ impl Files {
     /// If the host ends before it is ready, with what it said.
     #[must_use]
     pub fn start_with(&self, arguments: &[&str]) -> Host {
-        Self::ready(self.spawn(arguments))
+        Self::ready(self.spawn(arguments)).expect("the host becomes ready")
+    }
+
+    /// The same, or what the host says that ends before it is ready.
+    pub fn try_start(&self) -> Result<Host, String> {
+        Self::ready(self.spawn(&[]))
     }
 
     /// The same below another program, which must become the host's process in the end.
     #[must_use]
     pub fn start_below(&self, program: &[&str]) -> Host {
+        let program: Vec<String> = program.iter().map(|word| (*word).to_owned()).collect();
+        self.try_start_below(&program).expect("the host becomes ready")
+    }
+
+    /// The same, or what the host says that ends before it is ready.
+    pub fn try_start_below(&self, program: &[String]) -> Result<Host, String> {
         let serve = self.command(&["serve"]);
-        let mut command = Command::new(program[0]);
+        let mut command = Command::new(&program[0]);
         command.args(&program[1..]).arg(serve.get_program()).args(serve.get_args());
         command
             .env_clear()
@@ -218,16 +229,19 @@ impl Files {
         Self::ready(self.spawn_command(command))
     }
 
-    fn ready(mut host: Host) -> Host {
+    fn ready(mut host: Host) -> Result<Host, String> {
         let mut line = String::new();
         let out = host.child.stdout.take().expect("it is piped");
         BufReader::new(out).read_line(&mut line).expect("its output can be read");
-        assert!(!line.is_empty(), "the host did not become ready: {}", host.log());
+        if line.is_empty() {
+            let _ = host.child.wait();
+            return Err(host.log());
+        }
         host.ready = serde_json::from_str(&line).expect("one line of JSON");
         let alerts = host.ready["alerts"].as_str().expect("an address");
         let alerts = alerts.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("an address").0;
         host.alerts = alerts.into();
-        host
+        Ok(host)
     }
 
     /// Start a host and do not wait.

@@ -1,5 +1,7 @@
 //! The promises, each with what shows it and its figure.
 
+mod crashes;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -62,6 +64,13 @@ struct Promise {
     holds: bool,
 }
 
+impl Promise {
+    /// That something does not happen.
+    fn none(says: &'static str, key: &'static str, figure: usize) -> Self {
+        Self { says, key, figure: figure as f64, holds: figure == 0 }
+    }
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let times = if arguments.long { 10 } else { 1 };
@@ -91,6 +100,9 @@ fn main() -> anyhow::Result<ExitCode> {
         promises.extend(kill_promises(&report, KILLS * times));
         promises.extend(replays(&killed)?);
         explain(&killed, arguments.keep.is_some())?;
+    }
+    if wanted("syscall") {
+        promises.extend(crashes::syscalls(arguments.long));
     }
     if wanted("swap") {
         let swaps = SWAPS * u64::from(times);
@@ -262,22 +274,24 @@ fn golden_promises() -> anyhow::Result<Vec<Promise>> {
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
     let more =
         |says, key, figure: usize, least: usize| Promise { says, key, figure: figure as f64, holds: figure >= least };
-    let none = |says, key, figure: usize| Promise { says, key, figure: figure as f64, holds: figure == 0 };
     vec![
         more("times a host was ended by SIGKILL, under load", "kills", report.kills as usize, kills as usize),
         more("alerts that it acknowledged", "kill_acknowledged", report.acknowledged, 1),
-        none("of them missing from the journal", "kill_lost", report.lost),
+        Promise::none("of them missing from the journal", "kill_lost", report.lost),
         more("scenes that were begun", "kill_scenes", report.scenes, 1),
-        none("of them without their right end", "kill_scenes_unfinished", report.scenes_unfinished),
+        Promise::none("of them without their right end", "kill_scenes_unfinished", report.scenes_unfinished),
         more("changes that the cloud made for it", "kill_effects", report.effects, 1),
-        none("of them made again", "kill_duplicate_effects", report.duplicate_effects),
-        none("of them without an earlier record", "kill_unrecorded_effects", report.unrecorded_effects),
-        none("records that the audit database has otherwise", "kill_audit_differences", report.audit_differences),
+        Promise::none("of them made again", "kill_duplicate_effects", report.duplicate_effects),
+        Promise::none("of them without an earlier record", "kill_unrecorded_effects", report.unrecorded_effects),
+        Promise::none(
+            "records that the audit database has otherwise",
+            "kill_audit_differences",
+            report.audit_differences,
+        ),
     ]
 }
 
 fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
-    let none = |says, key, figure: usize| Promise { says, key, figure: figure as f64, holds: figure == 0 };
     let p99 = |says, key, figure: f64| Promise { says, key, figure, holds: figure.is_finite() };
     let ratio = report.p99_ratio();
     vec![
@@ -299,9 +313,9 @@ fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
             figure: report.acknowledged as f64,
             holds: report.acknowledged > 0,
         },
-        none("of them missing, or not decided", "swap_lost", report.lost),
-        none("decisions of a mixed or broken version", "swap_mixed", report.mixed),
-        none("replacements without their record", "swap_missed", report.missed),
+        Promise::none("of them missing, or not decided", "swap_lost", report.lost),
+        Promise::none("decisions of a mixed or broken version", "swap_mixed", report.mixed),
+        Promise::none("replacements without their record", "swap_missed", report.missed),
         p99("ms to an acknowledgement while plugins are replaced, 99 of 100", "swap_p99_ms", report.p99_swapping_ms),
         p99("ms between the replacements", "swap_quiet_p99_ms", report.p99_quiet_ms),
         Promise { says: "times as long", key: "swap_p99_ratio", figure: ratio, holds: ratio <= SWAP_P99_RATIO },
