@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use balm_core::{line, record::Fact};
+use balm_core::{
+    line,
+    record::{Fact, Record},
+};
 use serde_json::Value;
 
 use super::{
@@ -165,9 +168,26 @@ impl Files {
     /// The facts that the running host's audit database has so far.
     #[must_use]
     pub fn facts(&self) -> Vec<Fact> {
-        let lines = self.balm_says(&["audit", "tail", "--json", "--no-follow", "--from", "1", "--most", "10000"]);
-        let fact = |line: &str| line::read_json(line.as_bytes()).expect("a record").0.fact;
-        lines.lines().map(fact).collect()
+        let mut records = Vec::new();
+        self.follow(&mut records);
+        records.into_iter().map(|record| record.fact).collect()
+    }
+
+    /// Add to the first records of the running host those that follow them.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn follow(&self, records: &mut Vec<Record>) {
+        loop {
+            let (known, from) = (records.len(), (records.len() + 1).to_string());
+            let tail = ["audit", "tail", "--json", "--no-follow", "--from", &from, "--most", "10000"];
+            let record = |line: &str| line::read_json(line.as_bytes()).expect("a record").0;
+            records.extend(self.balm_says(&tail).lines().map(record));
+            if records.len() == known {
+                return;
+            }
+        }
     }
 
     /// Start `balm` with this configuration, and go on.

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -15,7 +16,7 @@ use balm_tests::{
     approvals, corpus, golden,
     harness::Dir,
     kills::{self, Report},
-    oracle, replay, sim, storm, swaps, tamper,
+    oracle, outage, replay, sim, storm, swaps, tamper,
 };
 use clap::Parser;
 
@@ -24,6 +25,8 @@ const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 const GUARD_CASES: u64 = 100_000;
 const STORM_ALERTS: u64 = 10_000;
+const SLACK_ALERTS: u64 = 5_000;
+const SLACK_AWAY: Duration = Duration::from_secs(600);
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
 const SWAPS: u64 = 1_000;
@@ -31,6 +34,12 @@ const RANDOM_TAMPERINGS: u64 = 100;
 
 /// How much later an alert may be acknowledged while plugins are swapped.
 const SWAP_P99_RATIO: f64 = 2.0;
+
+/// How much later an alert may be acknowledged, and a scene be over, while nobody answers for Slack.
+const SLACK_RATIO: f64 = 2.0;
+
+/// Messages that may arrive once somebody does.
+const SLACK_MESSAGES: usize = 19;
 
 /// Guests that the corpus has at least.
 const HOSTILE_GUESTS: usize = 54;
@@ -114,6 +123,11 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("sending {STORM_ALERTS} alerts, ten thousand a minute");
         promises.extend(stormed(&storm::run(STORM_ALERTS)));
     }
+    if wanted("slack") {
+        let away = SLACK_AWAY * times / 10;
+        eprintln!("sending {SLACK_ALERTS} alerts in {} s, in which nobody answers for Slack", away.as_secs());
+        promises.extend(unheard(&outage::run(outage::Options { alerts: SLACK_ALERTS, away })));
+    }
     if wanted("hostile") {
         promises.extend(hostile()?);
     }
@@ -192,6 +206,35 @@ fn stormed(report: &storm::Report) -> Vec<Promise> {
         exactly("changes that the cloud was asked for", "storm_effects", report.effects, report.cap),
         exactly("of them, or services, below the minimum", "storm_below_minimum", report.below_minimum, 0),
         exactly("times a person was called", "storm_calls", report.calls, 1),
+    ]
+}
+
+fn unheard(report: &outage::Report) -> Vec<Promise> {
+    let none = |says, key, figure: u64| Promise { says, key, figure: figure as f64, holds: figure == 0 };
+    let ratio = |says, key, figure: f64| Promise { says, key, figure, holds: figure <= SLACK_RATIO };
+    let messages = report.messages.len();
+    vec![
+        Promise {
+            says: "alerts that arrived while nobody answered for Slack",
+            key: "slack_alerts",
+            figure: report.alerts as f64,
+            holds: report.alerts == SLACK_ALERTS,
+        },
+        Promise { says: "seconds of that", key: "slack_away_s", figure: report.away_s, holds: report.away_s > 0.0 },
+        Promise {
+            says: "messages that arrived afterwards",
+            key: "slack_messages",
+            figure: messages as f64,
+            holds: (1..=SLACK_MESSAGES).contains(&messages),
+        },
+        none("notices that are in none of them", "slack_untold", report.untold),
+        none("calls for a person that are not counted in them", "slack_uncalled", report.uncalled + report.unnamed),
+        ratio(
+            "times as long to an acknowledgement, 99 of 100, as beside a Slack that answers",
+            "slack_ack_p99_ratio",
+            report.ack_p99_ms / report.other_ack_p99_ms,
+        ),
+        ratio("times as long to the end of a scene", "slack_scene_ratio", report.scene_s / report.other_scene_s),
     ]
 }
 
