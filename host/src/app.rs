@@ -15,7 +15,7 @@ use balm_core::{
     input::Input,
     line::Chain,
     name::Seq,
-    record::{AccountChecked, HostStarted, HostStopped, LossAccepted, StopScope},
+    record::{AccountChecked, HostStarted, HostStopped, LossAccepted, StopEngaged, StopScope},
     target::{AccountId, Region},
 };
 use balm_sandbox::{ENGINE_VERSION, Sandbox};
@@ -114,7 +114,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let about = about(&host, listener.local_addr()?, begun.verified, &key);
     let state = begun.parts.engine.state();
     let known = Known::of(state);
-    let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
+    let stop_is_recorded = state.stops.values().any(StopEngaged::is_the_kill_switch);
     let (calls, calls_ended) = mpsc::channel(1);
     let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host.clone(), &config.notifiers)?);
     let effects = Effects {
@@ -309,7 +309,7 @@ impl Opening {
     fn write(&mut self, input: Input) -> Result<(), Broken> {
         let taken = self.engine.take(input, self.clock.tick().at);
         self.journal.append(&taken.records)?;
-        self.journal.commit()
+        self.journal.commit().map(drop)
     }
 
     fn write_genesis(&mut self) -> anyhow::Result<()> {
@@ -366,7 +366,7 @@ fn host_id() -> anyhow::Result<String> {
 /// A stop that was engaged while no record could be written is written down now.
 async fn keep_stopped(inbox: &Inbox, kill_switch: &KillSwitch, recorded: bool) {
     if let Some(by) = kill_switch.written_by().filter(|_| !recorded) {
-        let _ = inbox.ask(Input::Stop(StopScope::Everything, by)).await;
+        let _ = inbox.ask(Input::Stop(StopEngaged::by_person(StopScope::Everything, by))).await;
     }
 }
 

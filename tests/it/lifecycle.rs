@@ -69,13 +69,12 @@ fn a_version_that_fails_again_and_again_is_stopped_and_the_last_good_one_decides
     let stopped = stamped::digest(&stamped::falling(2));
     let is_stop = |fact: &Fact| match fact {
         Fact::StopEngaged(stop) => {
-            matches!(&stop.scope, StopScope::Version { digest, .. } if digest.to_string() == stopped)
+            matches!(&stop.scope, StopScope::Version(digest) if digest.to_string() == stopped)
                 && stop.by.who == "quarantine"
         }
         _ => false,
     };
-    let back =
-        |fact: &Fact| matches!(fact, Fact::PluginActivated(activated) if matches!(activated.cause, Cause::Stopped(_)));
+    let back = |fact: &Fact| matches!(fact, Fact::PluginActivated(activated) if matches!(activated.cause, Cause::Quarantine(_)));
     assert_eq!((count(&files, is_stop), count(&files, back)), (1, 1));
     wait::until("people to be told", WITHIN, || host.log().contains("is stopped by quarantine").then_some(()));
     // Every alert that the bad version failed on is decided by the good one, once it is due again.
@@ -320,7 +319,7 @@ fn where_there_is_no_earlier_version_none_is_in_force_until_the_stop_is_released
         |fact: &Fact| matches!(fact, Fact::EvaluationSkipped(skipped) if skipped.why.contains("is not loaded"));
     wait::until("its policy to be skipped", WITHIN, || (count(&files, skipped) > 0).then_some(()));
     let stop = files.status()["stops"][0]["stop"].as_u64().expect("a stop");
-    let said = files.balm_says(&["resume", "--stop", &stop.to_string(), "--why", "it is mended"]);
+    let said = files.balm_says(&["resume", "--stop", &stop.to_string(), "--backlog", "drop", "--why", "it is mended"]);
     assert!(said.contains("released"), "{said}");
     is_in_force(&files, &stamped::falling(1));
     host.stop();

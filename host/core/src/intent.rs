@@ -25,8 +25,8 @@ pub struct Intent {
     pub episode: EpisodeId,
     /// Of which policy.
     pub policy: PolicyName,
-    /// The version of its plugin that proposed it; for an undo the one that proposed what is undone.
-    pub version: Digest,
+    /// The version of the plugin that proposed it, or what it undoes.
+    pub plugin: Digest,
     /// What was proposed.
     pub proposal: Proposal,
     /// When.

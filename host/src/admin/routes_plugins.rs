@@ -71,7 +71,7 @@ pub(crate) struct VersionView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>)]
     pub(crate) chosen: Option<Seq>,
-    /// Why it is stopped.
+    /// Why it is in quarantine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
 }
@@ -84,8 +84,8 @@ pub(crate) enum VersionState {
     Active,
     /// It is compared with the one that decides, and nothing follows from it.
     Candidate,
-    /// It may not decide: people or too many failures stopped it.
-    Stopped,
+    /// It may not decide: it failed too often in a row.
+    Quarantined,
     /// It is kept, and can be chosen.
     Resident,
 }
@@ -393,7 +393,7 @@ fn view(state: &CoreState, plugin: PluginName) -> Option<PluginVersions> {
 
 fn version_view(state: &CoreState, plugin: &PluginName, version: &Version) -> VersionView {
     let Version { digest, bytes, manifest, since, chosen } = version.clone();
-    let stop = state.stop_on(plugin, &digest);
+    let stop = state.quarantine(&digest);
     let is_active = state.plugins.get(plugin).is_some_and(|active| active.digest == digest);
     let is_candidate = state.candidates.get(plugin).is_some_and(|candidate| candidate.digest == digest);
     VersionView {
@@ -401,7 +401,7 @@ fn version_view(state: &CoreState, plugin: &PluginName, version: &Version) -> Ve
         version: manifest.version,
         bytes,
         state: match (&stop, is_active) {
-            (Some(_), _) => VersionState::Stopped,
+            (Some(_), _) => VersionState::Quarantined,
             (None, true) => VersionState::Active,
             (None, false) if is_candidate => VersionState::Candidate,
             (None, false) => VersionState::Resident,

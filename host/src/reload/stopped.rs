@@ -1,6 +1,6 @@
-//! Versions that are stopped: what is in force instead.
+//! Versions in quarantine: what is in force instead.
 //!
-//! A stop on the version in force makes its policies wait. Here the last good version is put in force again, if its bytes are
+//! The quarantine of the version in force makes its policies wait. Here the last good version is put in force again, if its bytes are
 //! there and it accepts the settings of today; otherwise none is, and the policies are idle. Both follow from the records, so a
 //! host that is killed in between does it when it starts again.
 
@@ -10,7 +10,7 @@ use balm_core::{
     digest::Digest,
     input::Arrived,
     name::{PluginName, Seq},
-    record::{PluginActivated, PluginRemoved, StopScope},
+    record::{PluginActivated, PluginRemoved, StopCause, StopEngaged, StopScope},
     state::State,
     versions::{Version, record::Cause},
 };
@@ -18,16 +18,16 @@ use balm_core::{
 use super::{Loader, settings_of};
 use crate::{engine::Ended, plugins::Plugins};
 
-/// Stops on versions: which stop, and why.
-pub(super) type Stopped = BTreeMap<(PluginName, Digest), (Seq, String)>;
+/// Versions in quarantine: by which stop, and why.
+pub(super) type Stopped = BTreeMap<Digest, (Seq, String)>;
 
 impl Loader {
-    /// See which versions are stopped, and put something else in force where one of them is.
+    /// See which versions are in quarantine, and put something else in force where one of them is.
     pub(super) async fn look_at_stops(&mut self) -> Result<(), Ended> {
         if !self.see_stops().await {
             return Ok(());
         }
-        let is_stopped = |version: &&PluginActivated| self.stop_on(&version.plugin, version.digest).is_some();
+        let is_stopped = |version: &&PluginActivated| self.stopped.contains_key(&version.digest);
         let stopped: Vec<PluginActivated> = self.in_force.values().filter(is_stopped).cloned().collect();
         for version in stopped {
             self.replace(version).await?;
@@ -37,24 +37,32 @@ impl Loader {
 
     /// Returns whether they could be seen: the engine may be busy.
     pub(super) async fn see_stops(&mut self) -> bool {
-        let Some(stopped) = self.parts.inbox.view(stops_on_versions).await else { return false };
+        let Some(stopped) = self.parts.inbox.view(in_quarantine).await else { return false };
         // A file that was refused for a stop that is released is taken in again.
-        for (name, _) in self.stopped.keys().filter(|version| !stopped.contains_key(version)) {
-            self.taken.remove(name);
+        let is_released = |digest: &Digest| self.stopped.contains_key(digest) && !stopped.contains_key(digest);
+        for (name, refused) in &self.refused {
+            if refused.digest.as_ref().is_some_and(is_released) {
+                self.taken.remove(name);
+            }
+        }
+        for (name, version) in &self.removed {
+            if is_released(&version.digest) {
+                self.taken.remove(name);
+            }
         }
         self.stopped = stopped;
         true
     }
 
-    /// The stop on a version, in words.
-    pub(super) fn stop_on(&self, name: &PluginName, digest: Digest) -> Option<String> {
-        let (stop, why) = self.stopped.get(&(name.clone(), digest))?;
-        Some(format!("version {} is stopped (stop {stop}): {why}", digest.short()))
+    /// Why a version may not decide.
+    pub(super) fn quarantine(&self, digest: Digest) -> Option<String> {
+        let (stop, why) = self.stopped.get(&digest)?;
+        Some(format!("version {} is in quarantine (stop {stop}): {why}", digest.short()))
     }
 
     async fn replace(&mut self, version: PluginActivated) -> Result<(), Ended> {
         let (name, digest) = (version.plugin, version.digest);
-        let Some((stop, _)) = self.stopped.get(&(name.clone(), digest)).cloned() else { return Ok(()) };
+        let Some((stop, _)) = self.stopped.get(&digest).cloned() else { return Ok(()) };
         let of = name.clone();
         let Some(earlier) = self.parts.inbox.view(move |state| earlier(state, &of, &digest)).await else {
             return Ok(());
@@ -64,7 +72,7 @@ impl Loader {
                 Ok(()) => {
                     let Version { digest, bytes, manifest, .. } = version;
                     let activated =
-                        PluginActivated { plugin: name, digest, bytes, manifest, cause: Cause::Stopped(stop) };
+                        PluginActivated { plugin: name, digest, bytes, manifest, cause: Cause::Quarantine(stop) };
                     return self.put(Arrived { activated: vec![activated], ..Arrived::default() }).await.map(drop);
                 }
                 Err(why) => {
@@ -73,7 +81,7 @@ impl Loader {
             }
         }
         let why = format!(
-            "version {} is stopped (stop {stop}) and there is no earlier one to go back to; its policies are idle until the stop \
+            "version {} is in quarantine (stop {stop}) and there is no earlier one to go back to; its policies are idle until the stop \
              is released or another version is there",
             digest.short()
         );
@@ -90,12 +98,12 @@ impl Loader {
     }
 }
 
-fn stops_on_versions(state: &State) -> Stopped {
-    let of_version = |(seq, stop): (&Seq, &balm_core::record::StopEngaged)| match &stop.scope {
-        StopScope::Version { plugin, digest } => {
-            Some(((plugin.clone(), *digest), (*seq, format!("{}, {}", stop.by.who, stop.by.why))))
+fn in_quarantine(state: &State) -> Stopped {
+    let of_version = |(seq, stop): (&Seq, &StopEngaged)| match stop.scope {
+        StopScope::Version(digest) if stop.cause == StopCause::Quarantine => {
+            Some((digest, (*seq, format!("{}, {}", stop.by.who, stop.by.why))))
         }
-        StopScope::Everything | StopScope::Policy(_) | StopScope::Target(_) => None,
+        _ => None,
     };
     state.stops.iter().filter_map(of_version).collect()
 }
@@ -103,5 +111,5 @@ fn stops_on_versions(state: &State) -> Stopped {
 /// Versions to go back to, the last good one first.
 pub(super) fn earlier(state: &State, name: &PluginName, digest: &Digest) -> Vec<Version> {
     let before = state.versions.get(name).map(|versions| versions.before(digest)).unwrap_or_default();
-    before.into_iter().filter(|version| state.stop_on(name, &version.digest).is_none()).cloned().collect()
+    before.into_iter().filter(|version| state.quarantine(&version.digest).is_none()).cloned().collect()
 }

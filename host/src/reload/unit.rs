@@ -119,7 +119,7 @@ impl Loader {
                     arrived.configuration = self.if_new(configuration);
                     return Ok(Change { arrived, policies });
                 }
-                if let Some(why) = self.stop_on(name, digest).filter(|_| in_force != Some(digest)) {
+                if let Some(why) = self.quarantine(digest).filter(|_| in_force != Some(digest)) {
                     return Err(refuse(Some(digest), why));
                 }
                 let plugin = self

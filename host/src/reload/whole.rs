@@ -219,7 +219,7 @@ impl Loader {
         if chosen_otherwise || known && self.parts.plugins.get(&digest).is_some() || directory::ends_early(&bytes) {
             return Ok(None);
         }
-        if let Some(why) = self.stop_on(name, digest).filter(|_| !known) {
+        if let Some(why) = self.quarantine(digest).filter(|_| !known) {
             return Err(refuse(why));
         }
         let plugin = self.version(config.plugin_class, name, &bytes).await.map_err(refuse)?;

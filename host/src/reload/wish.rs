@@ -149,7 +149,7 @@ impl Loader {
         };
         let Some(version) = earlier.into_iter().next() else {
             return Ok(Err(format!(
-                "there is no version of plugin {name} before the one in force that is not stopped"
+                "there is no version of plugin {name} before the one in force that is not in quarantine"
             )));
         };
         self.choose(name, version, Cause::RolledBack(by)).await
@@ -164,7 +164,7 @@ impl Loader {
             return Ok(Err(format!("{} plugins are in force already, and that is the most", caps::PLUGINS)));
         }
         self.see_stops().await;
-        if let Some(why) = self.stop_on(&name, digest) {
+        if let Some(why) = self.quarantine(digest) {
             return Ok(Err(format!("{why}; release the stop first")));
         }
         if let Err(why) = self.ready(&name, &version).await {
@@ -240,7 +240,7 @@ pub(super) fn find<'a>(versions: Option<&'a Versions>, begins: &str) -> Result<&
 fn recorded(reply: Reply) -> Result<Seq, String> {
     match reply {
         Reply::Recorded(seq) => Ok(seq),
-        Reply::Refused(why) | Reply::Overloaded(why) => Err(why),
+        Reply::Refused(why) | Reply::Overloaded(why) | Reply::Waits(_, why) => Err(why),
     }
 }
 

@@ -5,6 +5,8 @@
 pub mod act;
 pub mod backtest;
 pub mod decide;
+pub mod guard;
+pub mod journal;
 pub mod languages;
 pub mod load;
 pub mod raw;

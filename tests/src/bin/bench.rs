@@ -2,15 +2,22 @@
 
 use std::time::Duration;
 
-use balm_tests::bench::{Figures, act, backtest, decide, languages, load, raw};
+use balm_tests::bench::{Figures, act, backtest, decide, guard, journal, languages, load, raw};
 use clap::Parser;
+
+/// Alerts offered in a second over the whole time: what a host must sustain, and a little more. What it answers at most is
+/// measured for itself, since nothing is evaluated meanwhile and all of it waits afterwards.
+const OFFERED: u32 = 52_000;
+
+/// How long it is offered as many as it answers.
+const MOST_LASTS: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Parser)]
 struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, act (with decide and backtest), languages or load.
+    /// Only raw, guard, act (with decide and backtest), languages or load.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
@@ -25,6 +32,10 @@ fn main() -> anyhow::Result<()> {
     let mut figures = Figures::new();
     if wanted("raw") {
         raw::measure(&mut figures)?;
+        journal::measure(&mut figures)?;
+    }
+    if wanted("guard") {
+        guard::measure(&mut figures)?;
     }
     if wanted("act") {
         let records = act::measure(&mut figures)?;
@@ -39,8 +50,7 @@ fn main() -> anyhow::Result<()> {
     if wanted("load") || wanted("requests") {
         eprintln!("loading a host with single alerts");
         let single = load::Load {
-            alerts: 1,
-            lasts,
+            offer: load::Offer { alerts: 1, lasts, rate: None },
             key: "ack_requests_per_s",
             audit: "audit_lag_s_single",
             drain: "drain_s_single",
@@ -49,8 +59,21 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("load") || wanted("bodies") {
         eprintln!("loading a host with bodies of 100 alerts");
-        let bodies = load::Load { alerts: 100, lasts, key: "ack_alerts_per_s", audit: "audit_lag_s", drain: "drain_s" };
+        let bodies = load::Load {
+            offer: load::Offer { alerts: 100, lasts, rate: Some(OFFERED) },
+            key: "ack_alerts_per_s",
+            audit: "audit_lag_s",
+            drain: "drain_s",
+        };
         load::measure(bodies, &mut figures)?;
+        eprintln!("loading a host with as many alerts as it answers");
+        let most = load::Load {
+            offer: load::Offer { lasts: lasts.min(MOST_LASTS), rate: None, ..bodies.offer },
+            key: "ack_alerts_most_per_s",
+            audit: "audit_lag_s_most",
+            drain: "drain_s_most",
+        };
+        load::measure(most, &mut figures)?;
     }
     if arguments.json {
         println!("{}", serde_json::to_string(&figures)?);

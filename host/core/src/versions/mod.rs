@@ -2,7 +2,7 @@
 //! failed in a row.
 //!
 //! It owns what "the last good version" means: the one that was chosen last before the one in force, by its file or by a person,
-//! and is not stopped. Going back to a version does not choose it anew, so going back again goes further back. It refuses to know
+//! and is not in quarantine. Going back to a version does not choose it anew, so going back again goes further back. It refuses to know
 //! where bytes are and whether a version is in memory.
 
 pub mod candidate;
@@ -86,7 +86,7 @@ impl Versions {
         let version = self.learn(*digest, *bytes, manifest, seq);
         match cause {
             Cause::Directory | Cause::Activated(_) => version.chosen = Some(seq),
-            Cause::RolledBack(_) | Cause::Stopped(_) => {}
+            Cause::RolledBack(_) | Cause::Quarantine(_) => {}
         }
         if cause.is_directory() {
             self.file = Some(*digest);

@@ -19,8 +19,8 @@ pub enum Cause {
     Activated(Person),
     /// A person went back to it from a later one.
     RolledBack(Person),
-    /// The one in force was stopped, by the record with this number, and this is the last one before it.
-    Stopped(Seq),
+    /// The one in force is in quarantine, by the record with this number, and this is the last one before it.
+    Quarantine(Seq),
 }
 
 impl Cause {

@@ -5,10 +5,10 @@ use crate::{
     engine::Effect,
     evaluation::{Decision, Failure},
     fixture::{self, Bench},
-    input::Input,
+    input::{Input, Resume},
     json::Json,
     name::PluginName,
-    record::{Person, StopEngaged, StopScope},
+    record::{Backlog, Person, StopEngaged, StopScope},
 };
 
 fn decided() -> Conclusion {
@@ -51,7 +51,7 @@ fn a_version_that_fails_so_often_in_a_row_is_stopped_and_one_time_less_is_not() 
     bench.conclude(trap());
     let last = bench.records.last().expect("a record");
     let [stop] = &stops(&bench)[..] else { panic!("one stop: {:?}", stops(&bench)) };
-    assert_eq!(stop.scope, StopScope::Version { plugin: plugin(), digest: bench.version() });
+    assert_eq!(stop.scope, StopScope::Version(bench.version()));
     assert_eq!(stop.by.who, "quarantine");
     assert!(
         stop.by.why.contains(&format!("record {}", last.seq.0 - 1)),
@@ -104,7 +104,7 @@ fn the_policies_of_a_stopped_version_wait_until_another_one_is_in_force_or_none(
     bench.take(Input::Tick);
     assert_eq!(orders(&mut bench), [], "it is due again, and waits");
     let stop = *bench.engine.state().stops.keys().next().expect("a stop");
-    bench.take(Input::PluginActivated(Box::new(activated(b"good", Cause::Stopped(stop)))));
+    bench.take(Input::PluginActivated(Box::new(activated(b"good", Cause::Quarantine(stop)))));
     assert_eq!(orders(&mut bench), [Digest::of(&[b"good"])]);
 
     let mut bench = quarantining(1);
@@ -112,7 +112,7 @@ fn the_policies_of_a_stopped_version_wait_until_another_one_is_in_force_or_none(
     bench.wait(std::time::Duration::from_secs(60));
     bench.take(Input::Tick);
     let stop = *bench.engine.state().stops.keys().next().expect("a stop");
-    bench.resume(stop);
+    bench.take(Input::Resume(Resume::Stop(stop), Some(Backlog::Drop), fixture::person()));
     assert_eq!(orders(&mut bench), [bench.version()], "a person released it");
 }
 
@@ -138,7 +138,7 @@ fn going_back_goes_to_what_was_chosen_before_and_from_there_further_back() {
     assert_eq!(before(&versions_at(&[]), b"six"), [two, one]);
     let back = versions_at(&[(b"two", Cause::RolledBack(by()))]);
     assert_eq!(before(&back, b"two"), [one], "and not to what was left");
-    let stopped = versions_at(&[(b"two", Cause::Stopped(Seq(9)))]);
+    let stopped = versions_at(&[(b"two", Cause::Quarantine(Seq(9)))]);
     assert_eq!(before(&stopped, b"two"), [one]);
     let again = versions_at(&[(b"one", Cause::Activated(by()))]);
     assert_eq!(before(&again, b"one"), [three, two], "it was chosen anew");

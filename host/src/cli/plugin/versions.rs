@@ -60,7 +60,7 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Show the versions of a plugin that are known: which one decides, which are stopped and why, which can be chosen.
+    /// Show the versions of a plugin that are known: which one decides, which are in quarantine and why, which can be chosen.
     Show {
         #[command(flatten)]
         which: Which,
@@ -192,14 +192,14 @@ fn table(plugin: &PluginVersions) -> String {
         let state = serde_json::to_value(version.state).expect("a word is JSON");
         let state = state.as_str().unwrap_or_default().to_owned();
         let from = if plugin.file == Some(version.digest) { ", the file in the plugin directory" } else { "" };
-        let _ = writeln!(text, "{state:<9} {}  {}{from}", version.digest, printable(&version.version));
-        let _ = write!(text, "          {} bytes, known since record {}", version.bytes, version.since);
+        let _ = writeln!(text, "{state:<11} {}  {}{from}", version.digest, printable(&version.version));
+        let _ = write!(text, "            {} bytes, known since record {}", version.bytes, version.since);
         if let Some(chosen) = version.chosen {
             let _ = write!(text, ", chosen by record {chosen}");
         }
         text.push('\n');
         if let Some(why) = &version.why {
-            let _ = writeln!(text, "          {}", printable(why));
+            let _ = writeln!(text, "            {}", printable(why));
         }
     }
     if plugin.failures > 0 {

@@ -1,10 +1,13 @@
 //! The promises, each with what shows it and its figure.
 
+mod crashes;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -13,13 +16,17 @@ use balm_tests::{
     approvals, corpus, golden,
     harness::Dir,
     kills::{self, Report},
-    replay, sim, swaps, tamper,
+    oracle, outage, replay, sim, storm, swaps, tamper,
 };
 use clap::Parser;
 
 /// What a seed of the kills comes from: any would do.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
+const GUARD_CASES: u64 = 100_000;
+const STORM_ALERTS: u64 = 10_000;
+const SLACK_ALERTS: u64 = 5_000;
+const SLACK_AWAY: Duration = Duration::from_secs(600);
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
 const SWAPS: u64 = 1_000;
@@ -27,6 +34,12 @@ const RANDOM_TAMPERINGS: u64 = 100;
 
 /// How much later an alert may be acknowledged while plugins are swapped.
 const SWAP_P99_RATIO: f64 = 2.0;
+
+/// How much later an alert may be acknowledged, and a scene be over, while nobody answers for Slack.
+const SLACK_RATIO: f64 = 2.0;
+
+/// Messages that may arrive once somebody does.
+const SLACK_MESSAGES: usize = 19;
 
 /// Guests that the corpus has at least.
 const HOSTILE_GUESTS: usize = 54;
@@ -60,6 +73,13 @@ struct Promise {
     holds: bool,
 }
 
+impl Promise {
+    /// That something does not happen.
+    fn none(says: &'static str, key: &'static str, figure: usize) -> Self {
+        Self { says, key, figure: figure as f64, holds: figure == 0 }
+    }
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let times = if arguments.long { 10 } else { 1 };
@@ -67,6 +87,11 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut promises = Vec::new();
     if wanted("type") {
         promises.extend(types()?);
+    }
+    if wanted("guard") {
+        let cases = GUARD_CASES * u64::from(times);
+        eprintln!("judging {cases} intents twice");
+        promises.extend(judged(&oracle::run_all(0..cases / oracle::INTENTS)));
     }
     if wanted("approval") {
         eprintln!("trying what may be tried with approvals");
@@ -85,11 +110,23 @@ fn main() -> anyhow::Result<ExitCode> {
         promises.extend(replays(&killed)?);
         explain(&killed, arguments.keep.is_some())?;
     }
+    if wanted("syscall") {
+        promises.extend(crashes::syscalls(arguments.long));
+    }
     if wanted("swap") {
         let swaps = SWAPS * u64::from(times);
         eprintln!("replacing plugins {swaps} times under load");
         let keep = arguments.keep.as_ref().map(|dir| dir.join("swaps"));
         promises.extend(swap_promises(&swaps::run(&swaps::Options { swaps, seed: SEED, keep }), swaps));
+    }
+    if wanted("storm") {
+        eprintln!("sending {STORM_ALERTS} alerts, ten thousand a minute");
+        promises.extend(stormed(&storm::run(STORM_ALERTS)));
+    }
+    if wanted("slack") {
+        let away = SLACK_AWAY * times / 10;
+        eprintln!("sending {SLACK_ALERTS} alerts in {} s, in which nobody answers for Slack", away.as_secs());
+        promises.extend(unheard(&outage::run(outage::Options { alerts: SLACK_ALERTS, away })));
     }
     if wanted("hostile") {
         promises.extend(hostile()?);
@@ -120,6 +157,85 @@ fn types() -> anyhow::Result<Vec<Promise>> {
     let refused = said.lines().filter(|line| line.contains("compile fail") && line.ends_with("ok")).count() as u64;
     let says = "programs that hand the executor something unvalidated, and do not compile";
     Ok(vec![Promise { says, key: "type_proofs", figure: refused as f64, holds: refused >= TYPE_PROOFS }])
+}
+
+/// How much of what is judged stands on an edge at least, and is permitted at least and at most, in per cent: what is never
+/// close proves little, and neither does what is always refused.
+const GUARD_EDGES_LEAST: f64 = 20.0;
+const GUARD_PERMITTED: std::ops::RangeInclusive<f64> = 20.0..=80.0;
+
+fn judged(tally: &oracle::Tally) -> Vec<Promise> {
+    tally.differences.iter().for_each(|difference| eprintln!("{difference}"));
+    let none = |says, key, figure: u64| Promise { says, key, figure: figure as f64, holds: figure == 0 };
+    let share = |part: u64| part as f64 * 100.0 / tally.cases as f64;
+    let (edges, permitted) = (share(tally.edges), share(tally.permitted));
+    let cases = tally.cases as f64;
+    vec![
+        Promise {
+            says: "intents judged by the guard and by an oracle",
+            key: "guard_cases",
+            figure: cases,
+            holds: cases > 0.0,
+        },
+        Promise {
+            says: "% of them on an edge",
+            key: "guard_edge_percent",
+            figure: edges,
+            holds: edges >= GUARD_EDGES_LEAST,
+        },
+        Promise {
+            says: "% of them permitted",
+            key: "guard_permitted_percent",
+            figure: permitted,
+            holds: GUARD_PERMITTED.contains(&permitted),
+        },
+        none("permitted by the guard and not by the oracle", "guard_over_grants", tally.over_grants),
+        none("permitted by the oracle and not by the guard", "guard_over_denials", tally.over_denials),
+        none("refused by both for different reasons", "guard_other_reasons", tally.other_reasons),
+        none("limits that what was admitted went beyond", "guard_overruns", tally.overruns),
+    ]
+}
+
+fn stormed(report: &storm::Report) -> Vec<Promise> {
+    let exactly =
+        |says, key, figure: usize, wanted: usize| Promise { says, key, figure: figure as f64, holds: figure == wanted };
+    let alerts = report.alerts as usize;
+    vec![
+        exactly("alerts of a storm over hundreds of services, a minute", "storm_alerts", alerts, STORM_ALERTS as usize),
+        exactly("what the storm brake lets happen", "storm_cap", report.cap, report.cap),
+        exactly("changes that the cloud was asked for", "storm_effects", report.effects, report.cap),
+        exactly("of them, or services, below the minimum", "storm_below_minimum", report.below_minimum, 0),
+        exactly("times a person was called", "storm_calls", report.calls, 1),
+    ]
+}
+
+fn unheard(report: &outage::Report) -> Vec<Promise> {
+    let none = |says, key, figure: u64| Promise { says, key, figure: figure as f64, holds: figure == 0 };
+    let ratio = |says, key, figure: f64| Promise { says, key, figure, holds: figure <= SLACK_RATIO };
+    let messages = report.messages.len();
+    vec![
+        Promise {
+            says: "alerts that arrived while nobody answered for Slack",
+            key: "slack_alerts",
+            figure: report.alerts as f64,
+            holds: report.alerts == SLACK_ALERTS,
+        },
+        Promise { says: "seconds of that", key: "slack_away_s", figure: report.away_s, holds: report.away_s > 0.0 },
+        Promise {
+            says: "messages that arrived afterwards",
+            key: "slack_messages",
+            figure: messages as f64,
+            holds: (1..=SLACK_MESSAGES).contains(&messages),
+        },
+        none("notices that are in none of them", "slack_untold", report.untold),
+        none("calls for a person that are not counted in them", "slack_uncalled", report.uncalled + report.unnamed),
+        ratio(
+            "times as long to an acknowledgement, 99 of 100, as beside a Slack that answers",
+            "slack_ack_p99_ratio",
+            report.ack_p99_ms / report.other_ack_p99_ms,
+        ),
+        ratio("times as long to the end of a scene", "slack_scene_ratio", report.scene_s / report.other_scene_s),
+    ]
 }
 
 /// Each guest of the hostile corpus in a sandbox that all share: it must end as it is written, twice the same.
@@ -201,22 +317,24 @@ fn golden_promises() -> anyhow::Result<Vec<Promise>> {
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
     let more =
         |says, key, figure: usize, least: usize| Promise { says, key, figure: figure as f64, holds: figure >= least };
-    let none = |says, key, figure: usize| Promise { says, key, figure: figure as f64, holds: figure == 0 };
     vec![
         more("times a host was ended by SIGKILL, under load", "kills", report.kills as usize, kills as usize),
         more("alerts that it acknowledged", "kill_acknowledged", report.acknowledged, 1),
-        none("of them missing from the journal", "kill_lost", report.lost),
+        Promise::none("of them missing from the journal", "kill_lost", report.lost),
         more("scenes that were begun", "kill_scenes", report.scenes, 1),
-        none("of them without their right end", "kill_scenes_unfinished", report.scenes_unfinished),
+        Promise::none("of them without their right end", "kill_scenes_unfinished", report.scenes_unfinished),
         more("changes that the cloud made for it", "kill_effects", report.effects, 1),
-        none("of them made again", "kill_duplicate_effects", report.duplicate_effects),
-        none("of them without an earlier record", "kill_unrecorded_effects", report.unrecorded_effects),
-        none("records that the audit database has otherwise", "kill_audit_differences", report.audit_differences),
+        Promise::none("of them made again", "kill_duplicate_effects", report.duplicate_effects),
+        Promise::none("of them without an earlier record", "kill_unrecorded_effects", report.unrecorded_effects),
+        Promise::none(
+            "records that the audit database has otherwise",
+            "kill_audit_differences",
+            report.audit_differences,
+        ),
     ]
 }
 
 fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
-    let none = |says, key, figure: usize| Promise { says, key, figure: figure as f64, holds: figure == 0 };
     let p99 = |says, key, figure: f64| Promise { says, key, figure, holds: figure.is_finite() };
     let ratio = report.p99_ratio();
     vec![
@@ -238,9 +356,9 @@ fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
             figure: report.acknowledged as f64,
             holds: report.acknowledged > 0,
         },
-        none("of them missing, or not decided", "swap_lost", report.lost),
-        none("decisions of a mixed or broken version", "swap_mixed", report.mixed),
-        none("replacements without their record", "swap_missed", report.missed),
+        Promise::none("of them missing, or not decided", "swap_lost", report.lost),
+        Promise::none("decisions of a mixed or broken version", "swap_mixed", report.mixed),
+        Promise::none("replacements without their record", "swap_missed", report.missed),
         p99("ms to an acknowledgement while plugins are replaced, 99 of 100", "swap_p99_ms", report.p99_swapping_ms),
         p99("ms between the replacements", "swap_quiet_p99_ms", report.p99_quiet_ms),
         Promise { says: "times as long", key: "swap_p99_ratio", figure: ratio, holds: ratio <= SWAP_P99_RATIO },
