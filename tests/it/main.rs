@@ -22,6 +22,7 @@ mod hot;
 mod kills;
 mod languages;
 mod moto;
+mod mutants;
 mod notify;
 mod oracle;
 mod payloads;

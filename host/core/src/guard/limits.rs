@@ -169,6 +169,21 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_is_spent_with_the_admission_and_not_only_when_the_call_has_ended() {
+        let mut bench = with(vec![limit(Scope::Everything, 1)]);
+        bench.propose(|_| {});
+        let first = bench.intent;
+        let second = bench.propose_on_fleet();
+        assert_eq!(bench.judge().verdict, Verdict::Admitted, "nothing is spent");
+        bench.intent = first;
+        bench.look(fixture::reading(4));
+        assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted);
+        bench.intent = second;
+        bench.look(fixture::group_reading(4));
+        assert_eq!(bench.judge().verdict, REFUSED, "the first is under way");
+    }
+
+    #[test]
     fn a_limit_at_once_counts_what_is_under_way_and_nothing_else() {
         let mut bench = with(vec![Limit { window: Window::AtOnce, ..limit(Scope::Account, 1) }]);
         assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted);
