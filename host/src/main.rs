@@ -34,6 +34,7 @@ mod plugins;
 mod reload;
 mod replay;
 mod shutdown;
+mod simulate;
 mod status;
 mod telemetry;
 mod text;

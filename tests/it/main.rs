@@ -34,6 +34,7 @@ mod scene;
 mod shutdown;
 mod signature;
 mod sim;
+mod simulate;
 mod stage;
 mod storm;
 mod syscalls;
