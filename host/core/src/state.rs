@@ -8,6 +8,7 @@ mod approvals;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -134,6 +135,15 @@ impl State {
 
     fn moment(&self) -> Moment {
         Moment { at: self.now, held: self.held }
+    }
+
+    /// Everything that the guard judges by and that records made, for whoever compares a host that was killed with one that
+    /// was not.
+    #[must_use]
+    pub fn guarded(&self) -> impl fmt::Debug + '_ {
+        let counted = (&self.ledger, &self.swings, &self.streaks, &self.alerting);
+        let halted = (&self.stops, &self.releases, &self.busy, &self.accounts, self.guardrails);
+        (self.held, counted, halted, &self.episodes, &self.intents, &self.approvals)
     }
 
     /// When a timer is due next.

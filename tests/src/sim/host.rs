@@ -246,8 +246,8 @@ impl Host {
 
 /// What of a state can be compared as text: a hash table prints in any order.
 fn sorted(state: &State) -> impl std::fmt::Debug + '_ {
-    let State { seq, now, episodes, intents, stops, plugins, accounts, configured, .. } = state;
-    (seq, now, episodes, intents, stops, plugins, accounts, configured)
+    let State { seq, now, plugins, configured, .. } = state;
+    (seq, now, plugins, configured, state.guarded())
 }
 
 /// Some sectors of a write reach the disk, others do not.

@@ -124,13 +124,16 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_ahead_frees_nothing_until_a_person_accepts_the_time() {
-        let mut bench = with(vec![limit(Scope::Target, 1)]);
-        spend(&mut bench, 4);
-        bench.clock_jumps(Duration::from_secs(10 * 60));
-        bench.propose(|proposal| fixture::scale(proposal, 5, 6));
-        assert_eq!(bench.judge().verdict, REFUSED);
-        bench.clock_accepted();
-        assert_eq!(bench.judge().verdict, Verdict::Admitted);
+        for jump in [Duration::from_secs(10 * 60), Duration::from_secs(24 * 3600)] {
+            let mut bench = with(vec![limit(Scope::Target, 1)]);
+            spend(&mut bench, 4);
+            bench.clock_jumps(jump);
+            bench.fires_elsewhere();
+            bench.propose(|proposal| fixture::scale(proposal, 5, 6));
+            assert_eq!(bench.judge().verdict, REFUSED, "{jump:?}");
+            bench.clock_accepted();
+            assert_eq!(bench.judge().verdict, Verdict::Admitted, "{jump:?}");
+        }
     }
 
     #[test]

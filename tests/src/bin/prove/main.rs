@@ -197,6 +197,17 @@ fn judged(tally: &oracle::Tally) -> Vec<Promise> {
         none("permitted by the oracle and not by the guard", "guard_over_denials", tally.over_denials),
         none("refused by both for different reasons", "guard_other_reasons", tally.other_reasons),
         none("limits that what was admitted went beyond", "guard_overruns", tally.overruns),
+        Promise {
+            says: "moments at which a host was killed and lived again from its journal",
+            key: "guard_kills",
+            figure: tally.kills as f64,
+            holds: tally.kills > 0,
+        },
+        none(
+            "of them, after which the guard judged by something else",
+            "guard_kill_differences",
+            tally.kill_differences,
+        ),
     ]
 }
 
