@@ -4,15 +4,16 @@
 //! found ([`configuration`]) and evaluated ([`evaluation`]); each evaluation is kept as a capsule. What a policy proposes
 //! is an intent ([`intent`]); the host looks at the target for itself ([`look`]), and the guard ([`guard`]) judges. Only the
 //! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). All of it is records
-//! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]). What all
-//! records say together is the state ([`state`]); what is due is a function of it ([`engine`]). People are told by notices
-//! ([`notice`], [`notices`]). Every bound stands in [`caps`].
+//! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]), also where old ones are no longer kept ([`beginning`]). What all
+//! records say together is the state ([`state`]), which is saved from time to time ([`snapshot`]); what is due is a function
+//! of it ([`engine`]). People are told by notices ([`notice`], [`notices`]). Every bound stands in [`caps`].
 //!
 //! Nothing here reads a clock, a file or a socket: time comes in with each input, so the same inputs give the same
 //! records, in production and in the simulator.
 
 pub mod action;
 pub mod alert;
+pub mod beginning;
 pub mod caps;
 pub mod configuration;
 mod decide;
@@ -30,9 +31,11 @@ mod matching;
 pub mod name;
 pub mod notice;
 pub mod notices;
+mod pairs;
 pub mod record;
 pub mod recovery;
 mod serde_result;
+pub mod snapshot;
 pub mod state;
 pub mod target;
 pub mod time;

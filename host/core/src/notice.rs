@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -15,8 +15,8 @@ use crate::{
     evaluation::{Conclusion, Proposal},
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
-        AttemptStarted, ConfigurationRefused, EvaluationSkipped, Fact, IntentEnd, IntentEnded, IntentJudged, Record,
-        Settled, StopEngaged, Verdict,
+        AttemptStarted, ConfigurationRefused, DamageFound, EvaluationSkipped, Fact, IntentEnd, IntentEnded,
+        IntentJudged, Record, Settled, StopEngaged, Verdict,
     },
     time::Timestamp,
 };
@@ -94,7 +94,7 @@ pub struct Alert {
 }
 
 /// How much a notice matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Urgency {
     /// Good to know.
@@ -111,6 +111,7 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
     match fact {
         Fact::TailCut(_)
         | Fact::LossAccepted(_)
+        | Fact::DamageFound(_)
         | Fact::PluginRefused(_)
         | Fact::PluginRemoved(_)
         | Fact::ConfigurationRefused(_)
@@ -131,6 +132,8 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         Fact::Genesis(_)
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
+        | Fact::StateSaved(_)
+        | Fact::HistoryDropped(_)
         | Fact::Configured(_)
         | Fact::PluginActivated(_)
         | Fact::Reloaded(_)
@@ -282,6 +285,7 @@ pub fn headline(fact: &Fact) -> String {
 pub(crate) fn urgency(fact: &Fact) -> Urgency {
     match fact {
         Fact::LossAccepted(_)
+        | Fact::DamageFound(_)
         | Fact::PluginRefused(_)
         | Fact::ConfigurationRefused(_)
         | Fact::ClockJumped(_)
@@ -307,6 +311,8 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::Genesis(_)
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
+        | Fact::StateSaved(_)
+        | Fact::HistoryDropped(_)
         | Fact::Configured(_)
         | Fact::PluginActivated(_)
         | Fact::Reloaded(_)
@@ -325,6 +331,14 @@ fn words(fact: &Fact) -> String {
         Fact::TailCut(cut) => format!("an unfinished write of {} bytes was cut and kept in {}", cut.bytes, cut.kept),
         Fact::LossAccepted(loss) => {
             format!("records up to {} were lost, and the loss was accepted ({} knew them)", loss.known, loss.by)
+        }
+        Fact::StateSaved(saved) => format!("what the records up to {} say together was saved", saved.upto),
+        Fact::HistoryDropped(dropped) => format!("records up to {} are no longer kept: {}", dropped.upto, dropped.why),
+        Fact::DamageFound(damage) => {
+            let DamageFound { seq, file, offset, why } = damage;
+            format!(
+                "the journal is damaged: record {seq} in {file} at byte {offset}: {why}; restore the file from a backup"
+            )
         }
         Fact::PluginRefused(refused) => format!("plugin {} was refused: {}", refused.plugin, refused.why),
         Fact::PluginRemoved(removed) => format!("plugin {} was removed: {}", removed.plugin, removed.why),
