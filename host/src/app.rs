@@ -14,7 +14,6 @@ use balm_core::{
     engine::{self as core_engine, Engine},
     input::Input,
     line::Chain,
-    name::Seq,
     record::{AccountChecked, HostStarted, HostStopped, LossAccepted, StopScope},
     target::{AccountId, Region},
 };
@@ -39,8 +38,9 @@ use crate::{
     effects::Effects,
     engine::{self, Inbox},
     evaluate::Evaluator,
+    history::{self, Found, History, Recovered, States, Verified},
     http::{self, alerts, alerts::Alerts},
-    journal::{self, Broken, Journal, Layout, Log},
+    journal::{self, Broken, Journal, Log},
     kill_switch::KillSwitch,
     look::Looker,
     metrics::Metrics,
@@ -118,7 +118,6 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         version: env!("CARGO_PKG_VERSION"),
         started_at: clock::wall(),
         alerts_at: format!("http://{}/v1/alerts/", listener.local_addr()?),
-        verified_seq: begun.verified,
     };
     let state = begun.parts.engine.state();
     let in_force = state.plugins.clone();
@@ -136,7 +135,10 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         calls,
     };
     let status = Arc::clone(&begun.parts.status);
+    let history = begun.history(config, &inbox, &ended);
     let mut engine = Watched::over(begun.parts.run(waiting, move |effect| effects.start(effect))?)?;
+    // It is not waited for: whatever it was at is done again at the next start.
+    history.start(begun.found).context("the thread for the history cannot be started")?;
 
     let counts = Arc::new(alerts::Counts::default());
     let alerts = Arc::new(Alerts::new(config.sources.clone(), inbox.clone(), config.body_bytes, Arc::clone(&counts)));
@@ -155,6 +157,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         shown: Arc::clone(&shown),
         log: Arc::clone(&begun.log),
         audit: begun.audit,
+        verified: begun.verified,
         status,
         kill_switch: Arc::clone(&kill_switch),
         notifiers: Arc::clone(&notifiers),
@@ -274,13 +277,31 @@ fn start_metrics(
 /// What stands before the loop runs.
 struct Begun {
     parts: engine::Loop,
-    /// The last record that was read and checked.
-    verified: Seq,
+    /// What was found, and how much of it was checked.
+    found: Found,
+    verified: Arc<Verified>,
+    states: States,
     log: Arc<Log>,
     audit: Audit,
     audit_thread: std::thread::JoinHandle<()>,
     /// The configuration that was in force before this start.
     previous: Arc<Configuration>,
+}
+
+impl Begun {
+    /// What is done with the journal behind the engine's back.
+    fn history(&self, config: &Config, inbox: &Inbox, ended: &watch::Receiver<bool>) -> History {
+        History {
+            settings: config.history,
+            states: self.states.clone(),
+            log: Arc::clone(&self.log),
+            audit: self.audit.clone(),
+            inbox: inbox.clone(),
+            verified: Arc::clone(&self.verified),
+            runtime: Handle::current(),
+            ending: ended.clone(),
+        }
+    }
 }
 
 /// The engine and its journal before the loop has them.
@@ -308,9 +329,16 @@ impl Opening {
 
 /// Open the journal, recover the state, and write down that the host runs.
 fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receiver<bool>) -> anyhow::Result<Begun> {
-    let layout = Layout { segment_bytes: config.segment_bytes, reserve_bytes: config.reserve_bytes };
-    let mut engine = Engine::new();
-    let journal::Opened { journal, log, chain, cut } = journal::open(data, layout, |record| engine.replay(&record))?;
+    let states = States::open(data).context("the directory of saved states in the data directory")?;
+    let Recovered { mut engine, journal: good, used, lost } = history::recover(data, &states, accept_loss)?;
+    let found = Found {
+        begins: good.begins,
+        checked_from: good.checked_from,
+        checked_to: good.chain,
+        dropped: engine.state().dropped,
+        used,
+    };
+    let journal::Opened { journal, log, chain, cut } = good.open(config.journal)?;
     if let Err(mistakes) = engine.recovered() {
         tracing::error!(mistakes, "the recorded rules no longer load: nothing is permitted until new ones are");
     }
@@ -329,6 +357,10 @@ fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receive
     if let Some(known) = opened.lost {
         opening.write(Input::LossAccepted(LossAccepted { known, by: "the audit database".into() }))?;
     }
+    if let Some(known) = lost {
+        opening.write(Input::LossAccepted(LossAccepted { known, by: "a saved state".into() }))?;
+        states.put_away_after(chain.seq)?;
+    }
     if let Some(why) = &opened.rebuilt {
         tracing::warn!(why, "the audit database is built again from the journal");
     }
@@ -338,7 +370,8 @@ fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receive
     let (audit, audit_thread) = opened.start(Arc::clone(&log), Handle::current(), ended.clone())?;
     let Opening { engine, journal, clock } = opening;
     let parts = engine::Loop { engine, journal, clock, status: Arc::new(Status::default()) };
-    Ok(Begun { parts, verified: chain.seq, log, audit, audit_thread, previous })
+    let verified = Arc::new(found.verified());
+    Ok(Begun { parts, found, verified, states, log, audit, audit_thread, previous })
 }
 
 /// Who this host is, for ever.

@@ -18,6 +18,7 @@ mod data_dir;
 mod effects;
 mod engine;
 mod evaluate;
+mod history;
 mod http;
 mod journal;
 mod kill_switch;

@@ -19,7 +19,7 @@ mod socket;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, Json, Router, body::Bytes, middleware, routing::get};
-use balm_core::{name::Seq, time::Timestamp};
+use balm_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use utoipa::ToSchema;
@@ -34,6 +34,7 @@ pub(crate) use self::{
 use crate::{
     audit::Audit,
     engine::Inbox,
+    history::Verified,
     http::alerts,
     journal::Log,
     kill_switch::KillSwitch,
@@ -58,6 +59,7 @@ pub(crate) struct Admin {
     pub(crate) shown: Arc<Shown>,
     pub(crate) log: Arc<Log>,
     pub(crate) audit: Audit,
+    pub(crate) verified: Arc<Verified>,
     pub(crate) status: Arc<Status>,
     pub(crate) kill_switch: Arc<KillSwitch>,
     pub(crate) notifiers: Arc<Notifiers>,
@@ -84,10 +86,6 @@ pub(crate) struct About {
     pub(crate) started_at: Timestamp,
     /// Where alerts come in, behind which a source's name follows.
     pub(crate) alerts_at: String,
-    /// Every record up to this one was checked against the chain when the process started; it wrote those behind it
-    /// itself.
-    #[schema(value_type = u64)]
-    pub(crate) verified_seq: Seq,
 }
 
 /// Turns for questions, and places for listeners to events.

@@ -24,10 +24,11 @@ use balm_core::{
     record::Record,
 };
 
-use self::{files::Spare, log::Segment};
+use self::files::Spare;
 pub(crate) use self::{
-    log::{Log, LogError, Position},
-    open::{Opened, cut_is_recorded, open},
+    files::{free_bytes, sync_dir},
+    log::{Log, LogError, Position, Segment},
+    open::{Good, OpenError, Opened, chain_before, cut_is_recorded, read},
     scan::{Scanned, scan},
 };
 
@@ -41,7 +42,7 @@ const BUFFER_KEPT_BYTES: usize = 4 << 20;
 const FRAMING_BYTES: u64 = 256;
 
 /// How the journal's files are laid out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Of a segment.
     pub(crate) segment_bytes: u64,

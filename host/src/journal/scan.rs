@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use balm_core::{
+    beginning::Beginning,
     digest::Digest,
     line::Chain,
     record::Record,
@@ -11,7 +12,7 @@ use balm_core::{
 
 use super::{
     files,
-    open::{OpenError, check, check_follows, failed},
+    open::{OpenError, chain_before, check, check_follows, failed},
 };
 
 /// A journal that is whole.
@@ -27,12 +28,16 @@ pub(crate) struct Scanned {
 pub(crate) fn scan(data: &Path, mut each: impl FnMut(Digest, &Record, &[u8])) -> Result<Scanned, OpenError> {
     let dir = data.join("journal");
     let found = files::list(&dir).map_err(|source| failed(&dir, "read", source))?;
-    let mut scanned = Scanned { chain: Chain::START, torn_bytes: 0 };
+    let (mut scanned, mut beginning) = (Scanned { chain: Chain::START, torn_bytes: 0 }, Beginning::default());
+    if let Some((first, path)) = found.first() {
+        scanned.chain = chain_before(path, *first)?;
+    }
     for (index, (first, path)) in found.iter().enumerate() {
         check_follows(scanned.chain, *first, path)?;
         let bytes = fs::read(path).map_err(|source| failed(path, "read", source))?;
         let held = recovery::read_file(&bytes, scanned.chain, |batch| {
             for placed in batch {
+                beginning.note(&placed.line.record, placed.line.framing);
                 let line = &bytes[placed.offset..placed.offset + placed.bytes - 1];
                 each(placed.line.hash, &placed.line.record, line);
             }
@@ -43,5 +48,6 @@ pub(crate) fn scan(data: &Path, mut each: impl FnMut(Digest, &Record, &[u8])) ->
             scanned.torn_bytes = bytes;
         }
     }
+    beginning.check()?;
     Ok(scanned)
 }
