@@ -15,6 +15,8 @@ mod deploy;
 mod disk_full;
 mod docs;
 mod first_day;
+mod golden;
+mod history;
 mod hot;
 mod kills;
 mod moto;

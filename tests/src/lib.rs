@@ -5,11 +5,12 @@
 //! the model cloud under one seed; `bench` measures.
 //! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
 //! `bench` measures, and `swaps` replaces plugins under load.
-//! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
+//! `golden` keeps what earlier versions wrote. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
 //! Nothing here is shipped.
 
 pub mod bench;
 pub mod book;
+pub mod golden;
 pub mod harness;
 pub mod kills;
 pub mod reference;

@@ -48,7 +48,7 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only raw, act or load.
+        /// Only raw, act, load or history.
         #[arg(long, value_name = "GROUP")]
         only: Option<String>,
     },

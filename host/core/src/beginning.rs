@@ -44,6 +44,12 @@ impl Beginning {
         }
     }
 
+    /// Where the chain stood before the first line.
+    #[must_use]
+    pub fn first(&self) -> Chain {
+        self.files.first().copied().unwrap_or_default()
+    }
+
     /// Whether it may begin where it does, after the last line.
     pub fn check(&self) -> Result<(), Unvouched> {
         let Some(first) = self.files.first() else { return Ok(()) };

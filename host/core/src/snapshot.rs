@@ -8,6 +8,7 @@
 use std::io;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     digest::{Digest, Hasher},
@@ -16,11 +17,19 @@ use crate::{
     state::State,
 };
 
-/// The version of snapshots that this code writes, and the only one that it reads.
-///
-/// It is another one whenever the same records lead to another state, or the same state to other bytes, than before: then
-/// snapshots of earlier versions are as good as none, and the records are read.
+/// The version of snapshots that this code writes. It is another one whenever the same records lead to another state, or the
+/// same state to other bytes, than before; a golden journal tells.
 pub const VERSION: u32 = 1;
+
+/// The oldest version that this code reads. A snapshot of an earlier one is as good as none, and the records are read; where
+/// those are no longer kept, a version of Balm in between must save the state first.
+pub const OLDEST: u32 = 1;
+
+/// What brings the state of each earlier version to the next, the first from [`OLDEST`]. Where only fields were added that
+/// have a default, it hands back what it is given.
+const UPCASTS: [Upcast; (VERSION - OLDEST) as usize] = [];
+
+type Upcast = fn(Value) -> Value;
 
 /// Bytes of the last line: hexadecimal digits and the newline.
 const DIGEST_BYTES: usize = 65;
@@ -52,7 +61,7 @@ pub enum Unusable {
     #[error("it is damaged: {0}")]
     Damaged(String),
     /// Another version of Balm wrote it.
-    #[error("it has version {0}, and this version of Balm reads version {VERSION}")]
+    #[error("it has version {0}, and this version of Balm reads versions {OLDEST} to {VERSION}")]
     Version(u32),
 }
 
@@ -92,16 +101,24 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, Unusable> {
 /// Read a snapshot. Every byte of it is checked before any is believed.
 pub fn read(bytes: &[u8]) -> Result<Snapshot, Unusable> {
     let (Outline { chain, digest, version, .. }, state) = parts(bytes)?;
-    if version != VERSION {
-        return Err(Unusable::Version(version));
-    }
-    let mut state: State = serde_json::from_slice(state)
-        .map_err(|error| Unusable::Damaged(format!("its state cannot be read: {error}")))?;
+    let mut state = read_state(state, version, OLDEST, &UPCASTS)?;
     if state.seq != chain.seq {
         return Err(Unusable::Damaged(format!("it says that it stands at record {}, and {}", chain.seq, state.seq)));
     }
     state.index();
     Ok(Snapshot { chain, digest, state })
+}
+
+fn read_state(json: &[u8], version: u32, oldest: u32, upcasts: &[Upcast]) -> Result<State, Unusable> {
+    let done = version.checked_sub(oldest).and_then(|done| usize::try_from(done).ok());
+    let missing = done.and_then(|done| upcasts.get(done..)).ok_or(Unusable::Version(version))?;
+    let read = if missing.is_empty() {
+        serde_json::from_slice(json)
+    } else {
+        let upcast = |state| missing.iter().fold(state, |state, upcast| upcast(state));
+        serde_json::from_slice(json).map(upcast).and_then(|state| serde_json::from_str(&state.to_string()))
+    };
+    read.map_err(|error| Unusable::Damaged(format!("its state cannot be read: {error}")))
 }
 
 fn parts(bytes: &[u8]) -> Result<(Outline, &[u8]), Unusable> {
@@ -216,6 +233,34 @@ mod tests {
         let newer = format!("{text}{}\n", Digest::of(&[text.as_bytes()]));
         assert_eq!(read(newer.as_bytes()).err(), Some(Unusable::Version(VERSION + 1)));
         assert!(outline(newer.as_bytes()).is_ok(), "whose it is and where it stands can be told all the same");
+    }
+
+    #[test]
+    fn a_state_of_an_earlier_version_passes_every_upcast_behind_it() {
+        let state = fold(&lived());
+        let json = serde_json::to_string(state.state()).expect("JSON");
+        let (first, second): (Upcast, Upcast) = (
+            |mut state| {
+                state["owner"] = state["name"].take();
+                state
+            },
+            |mut state| {
+                state["host"] = state["owner"].take();
+                state
+            },
+        );
+        let read = |version, key: &str| {
+            let json = json.replacen("\"host\":\"host\"", &format!("\"{key}\":\"host\""), 1);
+            read_state(json.as_bytes(), version, 4, &[first, second])
+        };
+        for (version, key) in [(4, "name"), (5, "owner"), (6, "host")] {
+            let mut read = read(version, key).unwrap_or_else(|error| panic!("version {version}: {error}"));
+            read.index();
+            assert_eq!(&read, state.state(), "version {version}");
+        }
+        for version in [0, 3, 7] {
+            assert_eq!(read(version, "host"), Err(Unusable::Version(version)));
+        }
     }
 
     #[test]

@@ -36,8 +36,7 @@ use crate::{
 
 /// What all records so far say together.
 ///
-/// It is saved as a snapshot (`snapshot`). A field that is new is either `#[serde(default)]`, where that is what earlier
-/// records lead to, or comes with a new version there, as does any change of what a record leads to.
+/// It is saved as a snapshot (`snapshot`): a change of its fields, or of what a record leads to, is a new version there.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct State {
@@ -165,10 +164,11 @@ impl State {
 
     /// The oldest record that the host may still read: an alert that a policy may be evaluated with, what proposed an
     /// intent that has not ended, and what people are yet to be told. No later state needs one that is older: what is new
-    /// is behind this state, and an episode that goes on has a newer alert.
+    /// is behind this state, and an episode that goes on or is opened again has a newer alert.
     #[must_use]
     pub fn oldest_needed(&self) -> Seq {
-        let alerts = self.episodes.values().map(|episode| episode.alert);
+        let open = self.episodes.values().filter(|episode| episode.ended.is_none());
+        let alerts = open.map(|episode| episode.alert);
         let intents = self.intents.keys().map(|intent| intent.proposed);
         let notices = self.notices.values().filter_map(Notices::oldest);
         alerts.chain(intents).chain(notices).min().unwrap_or(self.seq).min(self.seq)

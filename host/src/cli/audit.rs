@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use balm_core::{
+    beginning::{self, Beginning},
     line::{self, Chain},
     name::{EpisodeId, IntentId, Seq},
     record::Record,
@@ -182,16 +183,21 @@ fn chain_of_journal(data: &Path, id: &str) -> anyhow::Result<Vec<Vec<u8>>> {
 }
 
 fn verify_journal(data: &Path) -> anyhow::Result<ExitCode> {
-    let Scanned { chain, torn_bytes } = journal::scan(data, |_, _, _| {})?;
-    say_verified(chain);
+    let Scanned { begins, chain, torn_bytes } = journal::scan(data, |_, _, _| {})?;
+    say_verified(begins, chain);
     if torn_bytes > 0 {
         println!("behind them: {torn_bytes} bytes of an unfinished write, which nobody was told of");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn say_verified(chain: Chain) {
-    println!("{} records are whole and in order; the last one's hash is {}", chain.seq, chain.hash);
+fn say_verified(begins: Chain, chain: Chain) {
+    let (count, hash) = (chain.seq.0 - begins.seq.0, chain.hash);
+    let from = match begins {
+        Chain::START => String::new(),
+        Chain { seq, .. } => format!(", from record {} on: older ones are no longer kept", seq.next()),
+    };
+    println!("{count} records are whole and in order{from}; the last one's hash is {hash}");
 }
 
 /// The end of an exported line, behind the journal's own JSON without its last brace.
@@ -235,16 +241,20 @@ fn export(data: &Path, to: Option<&Path>) -> anyhow::Result<()> {
 
 fn verify_export(path: &Path) -> anyhow::Result<ExitCode> {
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let (mut chain, mut goes_on) = (Chain::START, false);
+    let (mut chain, mut goes_on, mut beginning) = (Chain::START, false, Beginning::default());
     for (number, line) in (1..).zip(BufReader::new(file).split(b'\n')) {
         let line = line.with_context(|| format!("{} cannot be read", path.display()))?;
         let place = || format!("{}:{number}", path.display());
         let Some((json, hash)) = without_hash(&line) else { bail!("{}: this is no line of an export", place()) };
+        if chain == Chain::START {
+            chain = before_first(&json).unwrap_or(chain);
+        }
         let checked = line::read(chain, format!("{hash} {}", String::from_utf8_lossy(&json)).as_bytes());
         let read =
             checked.with_context(|| format!("{}: record {} is not what was written", place(), chain.seq.next()))?;
         chain = Chain { seq: read.record.seq, hash: read.hash };
         goes_on = read.record.more;
+        beginning.note(&read.record, read.framing);
     }
     if goes_on {
         bail!("{} ends with record {}, and its batch goes on: the end is missing", path.display(), chain.seq);
@@ -252,8 +262,15 @@ fn verify_export(path: &Path) -> anyhow::Result<ExitCode> {
     if chain == Chain::START {
         bail!("{} holds no record", path.display());
     }
-    say_verified(chain);
+    beginning.check().with_context(|| format!("{} is not whole", path.display()))?;
+    say_verified(beginning.first(), chain);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the chain stands before the first line of an export of a journal that no longer begins with record 1.
+fn before_first(json: &[u8]) -> Option<Chain> {
+    let (record, framing) = line::read_json(json).ok()?;
+    beginning::before(record.seq, framing)
 }
 
 #[cfg(test)]

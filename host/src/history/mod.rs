@@ -304,7 +304,9 @@ impl Running {
 
     /// Drop what is beyond the bounds and needed by nobody.
     fn retain(&mut self) {
-        if self.parts.settings.keep == Retention::default() || self.saved.len() < STATES {
+        let verified = &self.parts.verified;
+        let unverified = verified.goes_on() || verified.damage().is_some();
+        if self.parts.settings.keep == Retention::default() || self.saved.len() < STATES || unverified {
             return;
         }
         if let Err(error) = self.try_to_retain() {
@@ -318,8 +320,7 @@ impl Running {
         let all_bytes = files.iter().map(|file| file.size()).sum();
         // The older of the saved states must still lead to the present.
         let older = self.saved.first().map_or(Seq::ZERO, |saved| saved.chain.seq.next());
-        let behind = self.parts.audit.head().min(self.parts.verified.seq()).next();
-        let needed = older.min(behind).min(self.needed);
+        let needed = older.min(self.parts.audit.head().next()).min(self.needed);
         let now = clock::wall();
         let Some((count, why)) = self.parts.settings.keep.to_drop(&closed, all_bytes, needed, now) else {
             return Ok(());

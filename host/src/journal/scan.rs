@@ -18,7 +18,9 @@ use super::{
 /// A journal that is whole.
 #[derive(Debug)]
 pub(crate) struct Scanned {
-    /// Where its chain stands.
+    /// Where its chain stood before the first record that is kept.
+    pub(crate) begins: Chain,
+    /// Where it stands.
     pub(crate) chain: Chain,
     /// Bytes of an unfinished write behind it; a running host may be writing just now.
     pub(crate) torn_bytes: usize,
@@ -28,9 +30,11 @@ pub(crate) struct Scanned {
 pub(crate) fn scan(data: &Path, mut each: impl FnMut(Digest, &Record, &[u8])) -> Result<Scanned, OpenError> {
     let dir = data.join("journal");
     let found = files::list(&dir).map_err(|source| failed(&dir, "read", source))?;
-    let (mut scanned, mut beginning) = (Scanned { chain: Chain::START, torn_bytes: 0 }, Beginning::default());
+    let (mut scanned, mut beginning) =
+        (Scanned { begins: Chain::START, chain: Chain::START, torn_bytes: 0 }, Beginning::default());
     if let Some((first, path)) = found.first() {
-        scanned.chain = chain_before(path, *first)?;
+        scanned.begins = chain_before(path, *first)?;
+        scanned.chain = scanned.begins;
     }
     for (index, (first, path)) in found.iter().enumerate() {
         check_follows(scanned.chain, *first, path)?;

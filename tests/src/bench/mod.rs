@@ -4,6 +4,7 @@
 
 pub mod act;
 pub mod decide;
+pub mod history;
 pub mod load;
 pub mod raw;
 

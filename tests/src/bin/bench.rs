@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balm_tests::bench::{Figures, act, decide, load, raw};
+use balm_tests::bench::{Figures, act, decide, history, load, raw};
 use clap::Parser;
 
 #[derive(Debug, Parser)]
@@ -10,12 +10,15 @@ struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, act (with decide) or load.
+    /// Only raw, act (with decide), load or history.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
     #[arg(long, default_value = "30")]
     seconds: u64,
+    /// Records of the history.
+    #[arg(long, default_value = "1000000")]
+    records: u64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -43,6 +46,10 @@ fn main() -> anyhow::Result<()> {
         load::measure(single, &mut figures)?;
         let bodies = load::Load { alerts: 100, lasts, key: "ack_alerts_per_s", audit: "audit_lag_s", drain: "drain_s" };
         load::measure(bodies, &mut figures)?;
+    }
+    if wanted("history") {
+        eprintln!("writing a history of {} records, and starting a host on it", arguments.records);
+        history::measure(arguments.records, &mut figures)?;
     }
     if arguments.json {
         println!("{}", serde_json::to_string(&figures)?);

@@ -249,6 +249,10 @@ impl Host {
         self.records.iter().map(line).collect()
     }
 
+    pub(super) fn disk(&self) -> &[u8] {
+        &self.disk
+    }
+
     pub(super) fn fingerprint(&self) -> String {
         Digest::of(&[&self.disk]).to_string()
     }

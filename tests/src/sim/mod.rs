@@ -147,6 +147,14 @@ pub fn story(seed: u64) -> String {
         .collect()
 }
 
+/// The bytes of a seed's journal.
+#[must_use]
+pub fn journal(seed: u64) -> Vec<u8> {
+    let mut simulation = Simulation::new(seed);
+    simulation.live();
+    simulation.host.disk().to_vec()
+}
+
 struct Simulation {
     now: u64,
     random: Random,
