@@ -135,10 +135,9 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         calls,
     };
     let status = Arc::clone(&begun.parts.status);
-    let history = begun.history(config, &inbox, &ended);
+    // It is not waited for at the end: whatever it was at is done again at the next start.
+    begun.history(config, &inbox, &ended).start(begun.found).context("the thread for the history cannot be started")?;
     let mut engine = Watched::over(begun.parts.run(waiting, move |effect| effects.start(effect))?)?;
-    // It is not waited for: whatever it was at is done again at the next start.
-    history.start(begun.found).context("the thread for the history cannot be started")?;
 
     let counts = Arc::new(alerts::Counts::default());
     let alerts = Arc::new(Alerts::new(config.sources.clone(), inbox.clone(), config.body_bytes, Arc::clone(&counts)));

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use balm_core::{
     alert::{Alert, Status},
-    configuration::Configuration,
     digest::Digest,
     engine::genesis,
     input::Input,
@@ -49,7 +48,7 @@ impl Bench {
         bench.write(&[first]);
         let started = HostStarted { version: "0.1.0".into(), engine: "none".into() };
         bench.take(Input::Started(started));
-        bench.take(Input::Configured(Box::new(Configuration::default())));
+        bench.take(Input::Configured(Box::default()));
         bench
     }
 

@@ -198,7 +198,7 @@ pub(crate) fn chain_before(path: &Path, first: Seq) -> Result<Chain, OpenError> 
     let line = first_line(&file).map_err(|source| failed(path, "read", source))?;
     let claim = line.as_deref().and_then(line::claims).filter(|(seq, _)| *seq == first);
     let chain = claim.and_then(|(seq, framing)| beginning::before(seq, framing));
-    chain.ok_or_else(|| OpenError::NotThere(first))
+    chain.ok_or(OpenError::NotThere(first))
 }
 
 fn first_line(file: &File) -> io::Result<Option<Vec<u8>>> {

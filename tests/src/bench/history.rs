@@ -12,7 +12,6 @@ use anyhow::Context as _;
 use balm_cloud::Options;
 use balm_core::{
     alert::{Alert as Received, Status},
-    configuration::Configuration,
     engine::{Engine, genesis},
     input::Input,
     line::{self, Chain, Framing},
@@ -130,7 +129,7 @@ pub fn write(data: &Path, records: u64) -> anyhow::Result<()> {
         anyhow::Ok(engine.state().seq)
     };
     take(Input::Started(started), at)?;
-    let mut seq = take(Input::Configured(Box::new(Configuration::default())), at)?;
+    let mut seq = take(Input::Configured(Box::default()), at)?;
     let mut number = 0_u64;
     while seq < Seq(records) {
         number += 1;
