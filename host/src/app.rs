@@ -31,6 +31,7 @@ use crate::{
     admin::{self, About, Admin, Doors, Questions},
     audit::{self, Audit},
     aws::{Aws, Identity},
+    checkpoint::{Key, Signer},
     clock::{self, Clock},
     compile::Compiler,
     config::Config,
@@ -38,7 +39,6 @@ use crate::{
     effects::Effects,
     engine::{self, Inbox},
     evaluate::Evaluator,
-    history::{self, Found, History, Recovered, States, Verified},
     http::{self, alerts, alerts::Alerts},
     journal::{self, Broken, Journal, Log},
     kill_switch::KillSwitch,
@@ -50,6 +50,7 @@ use crate::{
     reload::{self, Loader, Shown},
     shutdown,
     status::Status,
+    upkeep::{self, Found, Recovered, States, Upkeep, Verified},
 };
 
 /// How long the first question for the accounts' identities may hold up saying that the host is ready.
@@ -103,27 +104,19 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let begun = begin(config, data, accept_loss, &ended)?;
     let kill_switch = Arc::new(KillSwitch::new(data));
     let plugins = open_plugins(data)?;
+    let key = Key::open(data)?;
     let (inbox, waiting) = engine::inbox();
     let aws = Arc::new(Aws::new(&config.accounts, config.call_timeout).await);
     let looker = Arc::new(Looker::new(Arc::clone(&aws)));
-    let evaluator = Evaluator {
-        log: Arc::clone(&begun.log),
-        plugins: Arc::clone(&plugins),
-        looker: Arc::clone(&looker),
-        io: Handle::current(),
-    };
+    let evaluator =
+        Evaluator::new(Arc::clone(&begun.log), Arc::clone(&plugins), Arc::clone(&looker), Handle::current());
     let host = begun.parts.engine.state().host.clone();
-    let about = About {
-        host: host.clone(),
-        version: env!("CARGO_PKG_VERSION"),
-        started_at: clock::wall(),
-        alerts_at: format!("http://{}/v1/alerts/", listener.local_addr()?),
-    };
+    let about = about(&host, listener.local_addr()?, &key);
     let state = begun.parts.engine.state();
     let in_force = state.plugins.clone();
     let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
     let (calls, calls_ended) = mpsc::channel(1);
-    let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host, &config.notifiers)?);
+    let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host.clone(), &config.notifiers)?);
     let effects = Effects {
         inbox: inbox.clone(),
         evaluator: Arc::new(evaluator),
@@ -136,7 +129,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     };
     let status = Arc::clone(&begun.parts.status);
     // It is not waited for at the end: whatever it was at is done again at the next start.
-    begun.history(config, &inbox, &ended).start(begun.found).context("the thread for the history cannot be started")?;
+    begun.upkeep(config, &inbox, &ended).start(begun.found).context("the thread for the upkeep cannot be started")?;
     let mut engine = Watched::over(begun.parts.run(waiting, move |effect| effects.start(effect))?)?;
 
     let counts = Arc::new(alerts::Counts::default());
@@ -170,6 +163,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let (admin_address, administering) = administer(admin, socket, admin_listener, &ended)?;
 
     let parts = reload::Parts { inbox: inbox.clone(), plugins, alerts, notifiers, shown };
+    sign(config, (key, host), &begun.log, &inbox, &ended);
     let mut loader = Loader::new(parts, config.clone(), in_force);
     let starting = async {
         keep_stopped(&inbox, &kill_switch, stop_is_recorded).await;
@@ -204,6 +198,24 @@ fn open_plugins(data: &Path) -> anyhow::Result<Arc<Plugins>> {
     let compiler =
         Compiler::keeping(sandbox, data).context("the directory for compiled plugins in the data directory")?;
     Ok(Arc::new(Plugins::new(compiler, data).context("the plugins' directory in the data directory")?))
+}
+
+/// What does not change while the host runs.
+fn about(host: &str, alerts: SocketAddr, key: &Key) -> About {
+    About {
+        host: host.to_owned(),
+        version: env!("CARGO_PKG_VERSION"),
+        started_at: clock::wall(),
+        alerts_at: format!("http://{alerts}/v1/alerts/"),
+        checkpoint_key: key.public().to_owned(),
+    }
+}
+
+/// Have the host with this key and this name sign how far its journal has come, until it ends.
+fn sign(config: &Config, (key, host): (Key, String), log: &Arc<Log>, inbox: &Inbox, ended: &watch::Receiver<bool>) {
+    let (log, inbox) = (Arc::clone(log), inbox.clone());
+    let signer = Signer { key, host, every: config.checkpoint_every, log, inbox };
+    tokio::spawn(signer.run(ended.clone()));
 }
 
 /// What is to be ended in order.
@@ -289,9 +301,9 @@ struct Begun {
 
 impl Begun {
     /// What is done with the journal behind the engine's back.
-    fn history(&self, config: &Config, inbox: &Inbox, ended: &watch::Receiver<bool>) -> History {
-        History {
-            settings: config.history,
+    fn upkeep(&self, config: &Config, inbox: &Inbox, ended: &watch::Receiver<bool>) -> Upkeep {
+        Upkeep {
+            settings: config.upkeep,
             states: self.states.clone(),
             log: Arc::clone(&self.log),
             audit: self.audit.clone(),
@@ -329,7 +341,7 @@ impl Opening {
 /// Open the journal, recover the state, and write down that the host runs.
 fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receiver<bool>) -> anyhow::Result<Begun> {
     let states = States::open(data).context("the directory of saved states in the data directory")?;
-    let Recovered { mut engine, journal: good, used, lost } = history::recover(data, &states, accept_loss)?;
+    let Recovered { mut engine, journal: good, used, lost } = upkeep::recover(data, &states, accept_loss)?;
     let found = Found {
         begins: good.begins,
         checked_from: good.checked_from,

@@ -6,7 +6,10 @@
 //!
 //! sled 0.34 does not sync what it flushes, loses data silently when its files are damaged, and writes values of more than
 //! about 8 KiB without any sync. So lines are packed into values of at most 4 KiB, its file is synced through a descriptor
-//! of our own, a child process opens it first after a start, and its head must agree with the chain.
+//! of our own, a child process opens it first after a start, and its head must agree with the chain. What it costs grows
+//! with the bytes that it is given, and records repeat each other's words: packs of them are compressed.
+
+mod pack;
 
 use std::{
     fs::{self, File},
@@ -42,7 +45,8 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// How long the child may take to open the database.
 const PROBE: Duration = Duration::from_secs(30);
 
-const HEAD: &[u8] = b"head";
+/// The name says how what is in it is packed: another one is not found, and the database is built again.
+const HEAD: &[u8] = b"head-of-lz4-packs";
 
 /// The audit database, for readers.
 #[derive(Clone)]
@@ -248,13 +252,25 @@ fn forget_after(records: &Tree, head: Seq) -> Result<(), AuditError> {
             .copied()
             .collect();
         if kept.len() < lines.len() {
-            records.insert(key(start, 0), kept)?;
+            let mut batch = Batch::default();
+            for entry in records.range(key(start, 0)..key(start.next(), 0)) {
+                batch.remove(entry?.0);
+            }
+            put(start, &kept, &mut batch);
+            records.apply_batch(batch)?;
         }
     }
     Ok(())
 }
 
-/// Records are packed under the number of the first in the value; a line larger than a value goes on in the next parts.
+/// Keep lines under the number of the first.
+fn put(start: Seq, lines: &[u8], records: &mut Batch) {
+    for (part, bytes) in (0..).zip(pack::pack(lines).chunks(VALUE_BYTES)) {
+        records.insert(&key(start, part), bytes);
+    }
+}
+
+/// Records are packed under the number of the first; a pack larger than a value goes on in the next parts.
 fn key(seq: Seq, part: u16) -> [u8; 10] {
     let mut key = [0; 10];
     key[..8].copy_from_slice(&seq.0.to_be_bytes());
@@ -270,10 +286,11 @@ fn seq_of(key: &[u8]) -> Option<Seq> {
 fn packed(records: &Tree, seq: Seq) -> Result<Option<(Seq, Vec<u8>)>, AuditError> {
     let Some((last_part, _)) = records.get_lt(key(seq.next(), 0))? else { return Ok(None) };
     let Some(start) = seq_of(&last_part) else { return Ok(None) };
-    let mut lines = Vec::new();
+    let mut pack = Vec::new();
     for entry in records.range(key(start, 0)..key(start.next(), 0)) {
-        lines.extend_from_slice(&entry?.1);
+        pack.extend_from_slice(&entry?.1);
     }
+    let lines = pack::unpack(&pack).ok_or(AuditError::Damaged(start))?;
     Ok(Some((start, lines)))
 }
 
@@ -349,30 +366,21 @@ struct Packer {
 
 impl Packer {
     fn pack(&mut self, lines: &[u8]) -> Result<(), AuditError> {
-        let (mut start, mut value) = (None, Vec::with_capacity(VALUE_BYTES));
-        for text in lines.split_inclusive(|c| *c == b'\n') {
-            let damaged = || AuditError::Damaged(self.head.map_or(Seq::ZERO, |head| head.seq).next());
-            let (hash, json) = line::split(text.strip_suffix(b"\n").unwrap_or(text)).ok_or_else(damaged)?;
-            let glance = line::glance(json).ok_or_else(damaged)?;
-            self.head = Some(Chain { seq: glance.seq, hash });
-            self.index(glance);
-            if value.len() + text.len() > VALUE_BYTES {
-                self.put(start.take(), &mut value);
+        for pack in pack::cut(lines) {
+            let mut start = None;
+            for line in pack::lines(pack) {
+                let damaged = || AuditError::Damaged(self.head.map_or(Seq::ZERO, |head| head.seq).next());
+                let (hash, json) = line::split(line).ok_or_else(damaged)?;
+                let glance = line::glance(json).ok_or_else(damaged)?;
+                self.head = Some(Chain { seq: glance.seq, hash });
+                self.index(glance);
+                start.get_or_insert(glance.seq);
             }
-            start.get_or_insert(glance.seq);
-            value.extend_from_slice(text);
+            if let Some(start) = start {
+                put(start, pack, &mut self.records);
+            }
         }
-        self.put(start, &mut value);
         Ok(())
-    }
-
-    fn put(&mut self, start: Option<Seq>, value: &mut Vec<u8>) {
-        if let Some(start) = start {
-            for (part, bytes) in (0..).zip(value.chunks(VALUE_BYTES)) {
-                self.records.insert(&key(start, part), bytes);
-            }
-        }
-        value.clear();
     }
 
     /// An episode is found by its batches: within one, the first of its records leads to the others.
@@ -421,7 +429,7 @@ impl Audit {
             };
             let skipped = usize::try_from(next.0 - start.0).unwrap_or(usize::MAX);
             let before = lines.len();
-            let more = value.split(|c| *c == b'\n').filter(|line| !line.is_empty()).skip(skipped);
+            let more = pack::lines(&value).skip(skipped);
             lines.extend(more.take(most - before).map(<[u8]>::to_vec));
             if lines.len() == before {
                 return Err(AuditError::Damaged(next));

@@ -224,6 +224,8 @@ fn in_child(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
         .args(["compile", "--cpu-seconds", &seconds.to_string()])
         .current_dir("/")
         .env_clear()
+        // The allocator would begin with all the address space that the child may have.
+        .env("MIMALLOC_ARENA_RESERVE", "64MiB")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -23,7 +23,7 @@ pub(crate) enum Role {
     Viewer,
     /// Read, halt and release, accept the clock: whoever is awake tonight.
     Operator,
-    /// Read, and approve intents once they can be approved.
+    /// Read, and approve intents that wait for people.
     Approver,
     /// Everything.
     Admin,
@@ -36,6 +36,8 @@ pub(crate) enum Need {
     Read,
     /// To change what the host does now. Who may halt may also release: the one who is there must be able to go on.
     Operate,
+    /// To say yes or no to a plan that waits for people.
+    Approve,
 }
 
 impl Role {
@@ -47,8 +49,9 @@ impl Role {
     pub(crate) const fn may(self, need: Need) -> bool {
         match (self, need) {
             (Self::Viewer | Self::Operator | Self::Approver | Self::Admin, Need::Read)
-            | (Self::Operator | Self::Admin, Need::Operate) => true,
-            (Self::Viewer | Self::Approver, Need::Operate) => false,
+            | (Self::Operator | Self::Admin, Need::Operate)
+            | (Self::Approver | Self::Admin, Need::Approve) => true,
+            (Self::Viewer | Self::Approver, Need::Operate) | (Self::Viewer | Self::Operator, Need::Approve) => false,
         }
     }
 }
@@ -66,6 +69,7 @@ impl fmt::Display for Need {
         f.write_str(match self {
             Self::Read => "viewer",
             Self::Operate => "operator",
+            Self::Approve => "approver",
         })
     }
 }
@@ -171,10 +175,11 @@ mod tests {
     }
 
     #[test]
-    fn only_operators_and_admins_operate_and_everybody_reads() {
+    fn everybody_reads_operators_operate_approvers_approve_and_admins_do_it_all() {
         let may =
             |need| Role::WORDS.iter().filter(|(_, role)| role.may(need)).map(|(word, _)| *word).collect::<Vec<_>>();
         assert_eq!(may(Need::Read), ["viewer", "operator", "approver", "admin"]);
         assert_eq!(may(Need::Operate), ["operator", "admin"]);
+        assert_eq!(may(Need::Approve), ["approver", "admin"]);
     }
 }

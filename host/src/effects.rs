@@ -7,9 +7,10 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use balm_core::{
     engine::{Effect, Look},
-    evaluation::{Failure, FailureKind},
     input::Input,
+    look::Reading,
     record::{CallResult, NoticeSent},
+    time::Timestamp,
 };
 use futures_util::FutureExt as _;
 use tokio::{runtime::Handle, sync::mpsc};
@@ -18,7 +19,7 @@ use crate::{
     act::Actor,
     clock,
     engine::Inbox,
-    evaluate::{self, Evaluator},
+    evaluate::Evaluator,
     look::{Detail, Looker},
     notify::Notifiers,
 };
@@ -40,30 +41,33 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    /// Start one. Returns at once.
-    pub(crate) fn start(&self, effect: Effect) {
+    /// Start one. Returns at once, with the input that it comes to where nothing has to be waited for.
+    pub(crate) fn start(&self, effect: Effect) -> Option<Input> {
         let all = self.clone();
         match effect {
             Effect::Evaluate(order) => {
                 // Now, and not when it has its turn: until then another version may be in force, and this one forgotten.
-                let plugin = all.evaluator.plugins.get(&order.digest);
+                let plugin = all.evaluator.plugin(&order);
                 drop(self.guests.spawn(async move {
-                    let unhurt = (*order).clone();
-                    let evaluation = AssertUnwindSafe(all.evaluator.evaluate(*order, plugin)).catch_unwind().await;
-                    // A bug of ours must not leave the evaluation under way for ever.
-                    let capsule = evaluation.unwrap_or_else(|_| evaluate::failed(unhurt, bug()));
+                    let capsule = all.evaluator.evaluate(*order, plugin).await;
                     all.inbox.hand_in(Input::Evaluated(Box::new(capsule)));
                 }));
             }
-            Effect::Look(look) => drop(self.io.spawn(async move {
-                let input = all.look(look).await;
-                all.inbox.hand_in(input);
-            })),
+            Effect::Look(look) => {
+                let seen = look.shared.then(|| self.looker.glance_at_once(&look.target, detail(&look))).flatten();
+                if let Some(seen) = seen {
+                    return Some(looked(&look, seen.reading.clone(), seen.at));
+                }
+                drop(self.io.spawn(async move {
+                    let input = all.look(look).await;
+                    all.inbox.hand_in(input);
+                }));
+            }
             Effect::Act(intent) => drop(self.io.spawn(async move {
                 let _call = all.calls.clone();
                 let (id, attempt, target) = (intent.id(), intent.attempt(), intent.target().clone());
                 let acting = AssertUnwindSafe(all.actor.act(intent)).catch_unwind().await;
-                let result = acting.unwrap_or_else(|_| CallResult::Unknown { why: bug().message });
+                let result = acting.unwrap_or_else(|_| CallResult::Unknown { why: BUG.into() });
                 all.looker.forget(&target);
                 all.inbox.hand_in(Input::CallEnded { intent: id, attempt, result });
             })),
@@ -73,33 +77,38 @@ impl Effects {
                 let telling = AssertUnwindSafe(all.notifiers.tell(tell)).catch_unwind().await;
                 // A bug of ours must not silence a notifier for ever.
                 let sent = telling.unwrap_or_else(|_| {
-                    let delivered = Err(bug().message);
+                    let delivered = Err(BUG.into());
                     NoticeSent { notifier, about, episode: None, delivered, dropped, covers, kept: false }
                 });
                 all.inbox.hand_in(Input::NoticeSent(sent));
             })),
-            Effect::Skip(skipped) => self.inbox.hand_in(Input::Skipped(skipped)),
+            Effect::Skip(skipped) => return Some(Input::Skipped(skipped)),
         }
+        None
     }
 
     async fn look(&self, look: Look) -> Input {
-        let Look { intent, purpose, target, tasks, shared } = look;
-        let detail = if tasks { Detail::Tasks } else { Detail::Alone };
         let looking = AssertUnwindSafe(async {
-            if shared {
-                let seen = self.looker.glance(&target, detail).await;
+            if look.shared {
+                let seen = self.looker.glance(&look.target, detail(&look)).await;
                 (seen.reading.clone(), seen.at)
             } else {
-                let seen = self.looker.look(&target, detail).await;
+                let seen = self.looker.look(&look.target, detail(&look)).await;
                 (seen.reading, seen.at)
             }
         });
-        let (reading, read_at) = looking.catch_unwind().await.unwrap_or_else(|_| (Err(bug().message), clock::wall()));
-        Input::Looked { intent, purpose, reading: reading.map(Box::new), read_at }
+        let (reading, read_at) = looking.catch_unwind().await.unwrap_or_else(|_| (Err(BUG.into()), clock::wall()));
+        looked(&look, reading, read_at)
     }
 }
 
-fn bug() -> Failure {
-    let message = "Balm itself failed at this; its log has the place".into();
-    Failure { kind: FailureKind::NotLoaded, message }
+const fn detail(look: &Look) -> Detail {
+    if look.tasks { Detail::Tasks } else { Detail::Alone }
 }
+
+fn looked(look: &Look, reading: Result<Reading, String>, read_at: Timestamp) -> Input {
+    Input::Looked { intent: look.intent, purpose: look.purpose, reading: reading.map(Box::new), read_at }
+}
+
+/// What is said of a bug of ours, wherever it shows.
+pub(crate) const BUG: &str = "Balm itself failed at this; its log has the place";

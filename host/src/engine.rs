@@ -15,7 +15,7 @@ use std::{
 };
 
 use balm_core::{
-    engine::{Effect, Engine},
+    engine::{Effect, Engine, Handed},
     input::{Input, Reply},
     state::State,
 };
@@ -126,11 +126,11 @@ impl Inbox {
 }
 
 impl Loop {
-    /// Run until told to end. Effects are handed to `start`, which must not block.
+    /// Run until told to end. Effects are handed to `start`, which must not block; what has ended at once it returns.
     pub(crate) fn run(
         self,
         waiting: Waiting,
-        start: impl FnMut(Effect) + Send + 'static,
+        start: impl FnMut(Effect) -> Option<Input> + Send + 'static,
     ) -> std::io::Result<thread::JoinHandle<Result<(), Broken>>> {
         let running = Running {
             parts: self,
@@ -157,7 +157,7 @@ struct Running<F> {
     quiet: bool,
 }
 
-impl<F: FnMut(Effect)> Running<F> {
+impl<F: FnMut(Effect) -> Option<Input>> Running<F> {
     fn run(mut self, inbox: &Receiver<Message>) -> Result<(), Broken> {
         let mut ending = false;
         loop {
@@ -225,9 +225,12 @@ impl<F: FnMut(Effect)> Running<F> {
         }
         if !self.quiet {
             let Self { parts, start, postponed, .. } = self;
-            parts.engine.release(|effect| match effect {
-                Effect::Skip(skipped) => postponed.push_back((Box::new(Input::Skipped(skipped)), None)),
-                effect => start(effect),
+            parts.engine.release(|effect| match start(effect) {
+                Some(input) => {
+                    postponed.push_back((Box::new(input), None));
+                    Handed::Ended
+                }
+                None => Handed::UnderWay,
             });
         }
         Ok(())

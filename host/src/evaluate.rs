@@ -4,31 +4,39 @@
 //! leads to.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use balm_core::{
     alert::Alert,
-    caps,
     engine::Order,
-    evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Outcome, Query},
+    evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Query},
     record::Fact,
+    rounds::{self, Reach, Step},
 };
 use balm_sandbox::{Level, Plugin, Round};
+use futures_util::FutureExt as _;
 
-use crate::{journal::Log, look::Looker, plugins::Plugins};
+use crate::{
+    habits::{Asker, Habits},
+    journal::Log,
+    look::Looker,
+    plugins::Plugins,
+};
 
 /// A whole evaluation, with all rounds and answers.
 const WALL: Duration = Duration::from_secs(15);
 
 /// Evaluates policies.
 pub(crate) struct Evaluator {
-    pub(crate) log: Arc<Log>,
-    pub(crate) plugins: Arc<Plugins>,
-    pub(crate) looker: Arc<Looker>,
+    log: Arc<Log>,
+    plugins: Arc<Plugins>,
+    looker: Arc<Looker>,
     /// Where answers are fetched: guests have threads of their own.
-    pub(crate) io: tokio::runtime::Handle,
+    io: tokio::runtime::Handle,
+    habits: Habits,
 }
 
 /// An evaluation that is over.
@@ -40,20 +48,32 @@ struct Ending {
 }
 
 impl Evaluator {
+    pub(crate) fn new(log: Arc<Log>, plugins: Arc<Plugins>, looker: Arc<Looker>, io: tokio::runtime::Handle) -> Self {
+        Self { log, plugins, looker, io, habits: Habits::default() }
+    }
+
+    /// The version that an order names, if it is in memory.
+    pub(crate) fn plugin(&self, order: &Order) -> Option<Arc<Plugin>> {
+        self.plugins.get(&order.digest)
+    }
+
     /// Evaluate what is due, by the version that it names. A plugin's trouble is in the capsule; there is always one.
     pub(crate) async fn evaluate(&self, order: Order, plugin: Option<Arc<Plugin>>) -> Capsule {
         let since = Instant::now();
-        let ending = match tokio::time::timeout(WALL, self.run(&order, plugin)).await {
-            Ok(ending) => ending,
-            Err(_) => {
+        let evaluating = AssertUnwindSafe(tokio::time::timeout(WALL, self.run(&order, plugin.as_deref())));
+        let ending = match evaluating.catch_unwind().await {
+            Ok(Ok(ending)) => ending,
+            Ok(Err(_)) => {
                 let message = format!("the evaluation with its answers took more than {} s", WALL.as_secs());
                 Ending::failed(FailureKind::OutOfTime, message)
             }
+            // It must not stay under way for ever.
+            Err(_) => Ending::failed(FailureKind::NotLoaded, crate::effects::BUG.into()),
         };
         capsule(order, ending, since.elapsed())
     }
 
-    async fn run(&self, order: &Order, plugin: Option<Arc<Plugin>>) -> Ending {
+    async fn run(&self, order: &Order, plugin: Option<&Plugin>) -> Ending {
         let Some(plugin) = plugin else {
             let message = format!("version {} of plugin {} is not in memory", order.digest.short(), order.plugin);
             return Ending::failed(FailureKind::NotLoaded, message);
@@ -73,7 +93,11 @@ impl Evaluator {
             now: order.now,
             seed: order.seed,
         };
-        self.rounds(order, &plugin, &mut input).await
+        let asker = Asker { policy: order.policy.clone(), digest: order.digest, targets: order.targets.clone() };
+        if let Some(queries) = self.habits.of(&asker) {
+            input.answers = self.answer(&queries).await;
+        }
+        self.rounds(order, &asker, plugin, &mut input).await
     }
 
     fn alert(&self, order: &Order) -> Result<Alert, String> {
@@ -84,72 +108,49 @@ impl Evaluator {
         }
     }
 
-    async fn rounds(&self, order: &Order, plugin: &Plugin, input: &mut Input) -> Ending {
-        let end = |answers: &mut Vec<Answer>, rounds, fuel, conclusion| Ending {
-            answers: std::mem::take(answers),
-            rounds,
-            fuel,
-            conclusion,
-        };
-        for round in 1..=caps::ROUNDS {
+    async fn rounds(&self, order: &Order, asker: &Asker, plugin: &Plugin, input: &mut Input) -> Ending {
+        let reach = Reach { queries: &order.queries, targets: &order.targets };
+        let mut round = 1;
+        loop {
             let Round { outcome, fuel, log, log_dropped } = plugin.evaluate(input).await;
             say(order, &log, log_dropped);
-            let answers = &mut input.answers;
-            match outcome {
-                Ok(Outcome::Decided(decision)) => return end(answers, round, fuel, Conclusion::Decided(decision)),
-                Err(failure) => return end(answers, round, fuel, Conclusion::Failed(failure)),
-                Ok(Outcome::Needs(queries)) => match check(order, answers, &queries) {
-                    Ok(()) => answers.extend(self.answer(queries).await),
-                    Err(message) => {
-                        let failure = Failure { kind: FailureKind::Queries, message };
-                        return end(answers, round, fuel, Conclusion::Failed(failure));
+            match rounds::conclude(outcome, round, &input.answers, reach) {
+                Step::Concluded(conclusion) => {
+                    if matches!(&conclusion, Conclusion::Failed(failure) if failure.kind == FailureKind::Queries) {
+                        self.habits.forget(asker);
                     }
-                },
+                    let answers = std::mem::take(&mut input.answers);
+                    return Ending { answers, rounds: round, fuel, conclusion };
+                }
+                Step::Asks(queries) => {
+                    input.answers.extend(self.answer(&queries).await);
+                    self.habits.learn(asker, &input.answers);
+                }
             }
+            round += 1;
         }
-        let message = format!("it needs more than {} rounds", caps::ROUNDS);
-        let failure = Failure { kind: FailureKind::Queries, message };
-        end(&mut input.answers, caps::ROUNDS, 0, Conclusion::Failed(failure))
     }
 
     /// All at once: a round takes as long as its slowest answer.
-    async fn answer(&self, queries: Vec<Query>) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(queries.len());
+    async fn answer(&self, queries: &[Query]) -> Vec<Answer> {
+        if let Some(answers) = queries.iter().map(|query| self.looker.answer_at_once(query)).collect() {
+            return answers;
+        }
         let asked: Vec<_> = queries
-            .into_iter()
+            .iter()
+            .cloned()
             .map(|query| {
                 let looker = Arc::clone(&self.looker);
                 self.io.spawn(async move { looker.answer(query).await })
             })
             .collect();
+        let mut answers = Vec::with_capacity(asked.len());
         for answer in asked {
             // A panic in a reader is a bug of ours; the plugin sees an answer less and asks again.
             answers.extend(answer.await);
         }
         answers
     }
-}
-
-/// What a plugin may ask: kinds of its manifest, about targets of its policy, a bounded number of times.
-fn check(order: &Order, answers: &[Answer], queries: &[Query]) -> Result<(), String> {
-    if queries.is_empty() {
-        return Err("it needs answers and asks nothing".into());
-    }
-    if answers.len() + queries.len() > caps::QUERIES {
-        return Err(format!("it asks more than {} queries", caps::QUERIES));
-    }
-    for query in queries {
-        if !order.queries.contains(&query.kind) {
-            return Err(format!("it asks {:?}, which its manifest does not declare", query.kind));
-        }
-        if !order.targets.iter().any(|target| target.to_string() == query.target) {
-            return Err(format!("it asks about {:?}, which is none of its targets", query.target));
-        }
-        if answers.iter().any(|answer| answer.query == *query) {
-            return Err(format!("it asks {:?} again, which was answered", query.kind));
-        }
-    }
-    Ok(())
 }
 
 fn say(order: &Order, log: &[balm_sandbox::LogLine], dropped: u64) {
@@ -187,11 +188,6 @@ fn capsule(order: Order, ending: Ending, took: Duration) -> Capsule {
         conclusion,
         superseded: false,
     }
-}
-
-/// The capsule of an evaluation that could not be made.
-pub(crate) fn failed(order: Order, failure: Failure) -> Capsule {
-    capsule(order, Ending::failed(failure.kind, failure.message), Duration::ZERO)
 }
 
 impl Ending {

@@ -9,6 +9,8 @@ mod admin;
 mod app;
 mod audit;
 mod aws;
+mod backup;
+mod checkpoint;
 mod cli;
 mod clock;
 mod compile;
@@ -18,6 +20,8 @@ mod data_dir;
 mod effects;
 mod engine;
 mod evaluate;
+mod export;
+mod habits;
 mod history;
 mod http;
 mod journal;
@@ -28,10 +32,12 @@ mod notify;
 mod permitted;
 mod plugins;
 mod reload;
+mod replay;
 mod shutdown;
 mod status;
 mod telemetry;
 mod text;
+mod upkeep;
 
 #[cfg(test)]
 mod test_dir;
@@ -39,6 +45,10 @@ mod test_dir;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+
+/// Alerts are allocated on one thread and freed on another all the time, over which the C library's allocator contends.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // reqwest takes the process's provider and panics without one; that AWS's client sets it first is not to be relied on.

@@ -26,7 +26,7 @@ use crate::admin::schema;
 /// What the engine says of its state.
 #[derive(Debug)]
 pub(crate) struct Status {
-    numbers: [AtomicU64; 5],
+    numbers: [AtomicU64; 6],
     view: Mutex<View>,
     /// When the engine last took what waits, in milliseconds since `begun`.
     beat_ms: AtomicU64,
@@ -49,6 +49,8 @@ pub(crate) struct Numbers {
     pub(crate) backlog: u64,
     /// Milliseconds by which the clock was set ahead and nobody has accepted.
     pub(crate) clock_ahead_ms: u64,
+    /// Intents that wait for the approval of people.
+    pub(crate) approvals: u64,
 }
 
 /// What changes seldom.
@@ -169,6 +171,7 @@ impl Status {
             state.intents.len() as u64,
             state.backlog() as u64,
             u64::try_from(state.held.as_millis()).unwrap_or(u64::MAX),
+            state.approvals.waiting() as u64,
         ];
         for (number, now) in self.numbers.iter().zip(now) {
             number.store(now, Relaxed);
@@ -180,9 +183,9 @@ impl Status {
 
     /// The numbers now.
     pub(crate) fn numbers(&self) -> Numbers {
-        let [seq, episodes, intents, backlog, clock_ahead_ms] =
+        let [seq, episodes, intents, backlog, clock_ahead_ms, approvals] =
             self.numbers.each_ref().map(|number| number.load(Relaxed));
-        Numbers { seq, episodes, intents, backlog, clock_ahead_ms }
+        Numbers { seq, episodes, intents, backlog, clock_ahead_ms, approvals }
     }
 
     /// What changes seldom.

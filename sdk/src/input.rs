@@ -166,7 +166,7 @@ pub struct PastIntent {
     /// When, in milliseconds since 1970.
     pub at: u64,
     /// What became of it: waiting, refused, observed, attempting, unknown, verifying, verified, unverified, failed,
-    /// undone, expired.
+    /// undone, expired, denied, void.
     pub state: String,
     /// What it changes, as Balm found it: a JSON object.
     pub before: String,
@@ -181,10 +181,10 @@ impl PastIntent {
         matches!(self.state.as_str(), "waiting" | "attempting" | "unknown" | "verifying")
     }
 
-    /// Whether nothing was changed by it: it was refused, failed, expired or taken back.
+    /// Whether nothing was changed by it: it was refused, failed, expired, denied, void or taken back.
     #[must_use]
     pub fn changed_nothing(&self) -> bool {
-        matches!(self.state.as_str(), "refused" | "failed" | "expired" | "undone")
+        matches!(self.state.as_str(), "refused" | "failed" | "expired" | "denied" | "void" | "undone")
     }
 
     /// A whole number of `before`: `past.before("desired")`.

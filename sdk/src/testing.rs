@@ -19,6 +19,8 @@
 //! assert!(scene.failure::<Nothing>().contains("could not be read"));
 //! ```
 
+mod recorded;
+
 use std::{
     borrow::Borrow,
     cell::RefCell,
@@ -31,6 +33,7 @@ use balm_catalogue::{
     ecs::{Deployment, Service, ServiceQuery, Task, Tasks, TasksQuery},
 };
 
+pub use self::recorded::{expects, parameters};
 use crate::{
     Alert, Decision, PastIntent, Policy, Target, Trigger,
     log::Level,
@@ -63,7 +66,7 @@ pub fn logged() -> Vec<(Level, String)> {
 #[derive(Clone, Debug)]
 pub struct Scene {
     input: RawInput,
-    readings: BTreeMap<(String, Target, String), String>,
+    readings: BTreeMap<(String, Target, String), Result<String, String>>,
 }
 
 impl Scene {
@@ -152,7 +155,7 @@ impl Scene {
     pub fn reading<Q: Kind>(mut self, arn: &str, query: &Q, answer: &Q::Answer) -> Self {
         let Query { kind, target, parameters } = Query::new(&Target::new(arn), query);
         let answer = serde_json::to_string(answer).unwrap_or_default();
-        self.readings.insert((kind, target, parameters), answer);
+        self.readings.insert((kind, target, parameters), Ok(answer));
         self
     }
 
@@ -191,13 +194,13 @@ impl Scene {
                 return Err(format!("it needs {} answers more; at most {QUERIES} are given", queries.len()));
             }
             for query in queries {
-                self.answer::<P>(query)?;
+                self.read::<P>(query)?;
             }
         }
         Err(format!("it needs more than {ROUNDS} rounds"))
     }
 
-    fn answer<P: Policy>(&mut self, query: Query) -> Result<(), String> {
+    fn read<P: Policy>(&mut self, query: Query) -> Result<(), String> {
         if !P::QUERIES.contains(&query.kind.as_str()) {
             return Err(format!("it asks {:?}, which it does not declare in QUERIES", query.kind));
         }
@@ -205,7 +208,8 @@ impl Scene {
             return Err(format!("it asks about {}, which is none of its targets", query.target));
         }
         let key = (query.kind.clone(), query.target.clone(), query.parameters.clone());
-        let reading = self.readings.get(&key).cloned().ok_or_else(|| "the scene gives no such reading".to_owned());
+        let reading = self.readings.get(&key).cloned();
+        let reading = reading.unwrap_or_else(|| Err("the scene gives no such reading".to_owned()));
         let at = self.input.now;
         self.input.answers.push(Answer { query, reading, at });
         Ok(())

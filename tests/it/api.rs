@@ -138,6 +138,9 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 const OPERATIONS: [&str; 5] =
     ["/v1/clock/accept", "/v1/notifiers/test", "/v1/reload", "/v1/stops", "/v1/stops/release"];
 
+/// What is said of approvals.
+const APPROVALS: [&str; 3] = ["/v1/approvals", "/v1/approvals/deny", "/v1/approvals/withdraw"];
+
 #[test]
 fn every_documented_operation_is_served_to_the_roles_that_it_names_and_to_nobody_else() {
     let scene = Scene::new("api-roles");
@@ -156,6 +159,7 @@ fn every_documented_operation_is_served_to_the_roles_that_it_names_and_to_nobody
                 None => true,
                 Some("viewer") => role != "nobody",
                 Some("operator") => role == "operator" || role == "admin",
+                Some("approver") => role == "approver" || role == "admin",
                 Some(other) => panic!("{method} {path} names the role {other}"),
             };
             let what = format!("{role}: {method} {path}: {} {}", answer.status, answer.body);
@@ -177,15 +181,17 @@ fn every_documented_operation_is_served_to_the_roles_that_it_names_and_to_nobody
             }
         }
     }
-    assert_eq!(denied, 2 * OPERATIONS.len(), "viewer and approver at each");
+    assert_eq!(denied, 2 * (OPERATIONS.len() + APPROVALS.len()), "two roles at each");
     let recorded = wait::until("a record of each attempt", WITHIN, || {
         let of_denials = |fact| if let Fact::AccessDenied(denied) = fact { Some(denied) } else { None };
         let recorded: Vec<_> = scene.files.facts().into_iter().filter_map(of_denials).collect();
         (recorded.len() == denied).then_some(recorded)
     });
-    for who in ["the-viewer (viewer)", "the-approver (approver)"] {
-        for what in OPERATIONS {
-            let what = format!("POST {what}, which needs the role operator");
+    let needs = OPERATIONS.iter().map(|what| (what, "operator")).chain(APPROVALS.iter().map(|what| (what, "approver")));
+    for (what, need) in needs {
+        let other = if need == "operator" { "the-approver (approver)" } else { "the-operator (operator)" };
+        for who in ["the-viewer (viewer)", other] {
+            let what = format!("POST {what}, which needs the role {need}");
             let count = recorded.iter().filter(|denied| denied.who == who && denied.what == what).count();
             assert_eq!(count, 1, "{who} {what}: {recorded:?}");
         }

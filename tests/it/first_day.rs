@@ -241,7 +241,6 @@ fn a_policy_of_ones_own_is_built_tested_dropped_in_and_seen_acting() {
     files.write("guardrails/limits.toml", LIMITS);
     let wasm = project.join("target/wasm32-wasip2/release/add_one_task.wasm");
     fs::copy(wasm, files.path("plugins/add-one-task.wasm")).expect("the plugin");
-    drop(lent);
     let policy = fs::read_to_string(project.join("add-one-task.toml")).expect("the policy");
     files.write("plugins/add-one-task.toml", &policy);
     let host = files.start();
@@ -258,6 +257,28 @@ fn a_policy_of_ones_own_is_built_tested_dropped_in_and_seen_acting() {
     let words = files.balm_says(&["explain"]);
     assert!(words.contains("Policy add-one-task proposed it"), "{words}");
     host.stop();
+    what_was_recorded_becomes_a_test(&files, &project);
+    drop(lent);
+}
+
+/// Every decision as a test beside the policy's own; and one that expects something else fails.
+fn what_was_recorded_becomes_a_test(files: &Files, project: &Path) {
+    let story: Value = serde_json::from_str(&files.balm_says(&["explain", "--json"])).expect("JSON");
+    let tests = files.balm_says(&["capsule", &story["episode"].to_string(), "--as-test"]);
+    assert!(tests.contains("fn as_recorded_in_") && tests.contains(".answer(\"ecs:service\""), "{tests}");
+    let source = project.join("src/lib.rs");
+    let text = fs::read_to_string(&source).expect("the policy");
+    let recorded = |tests: &str| fs::write(project.join("src/recorded.rs"), tests).expect("it can be written");
+    recorded(&tests);
+    fs::write(&source, text + "\n#[cfg(test)]\nmod recorded;\n").expect("it can be written");
+    cargo(project, &["test", "--quiet"]);
+    let other = tests.replacen("{\"desired\":5}", "{\"desired\":9}", 1);
+    assert_ne!(other, tests);
+    recorded(&other);
+    let mut again = Command::new(env!("CARGO"));
+    let output = again.args(["test", "--quiet"]).current_dir(project).env_remove("CARGO_TARGET_DIR").output();
+    let output = output.expect("cargo runs");
+    assert!(!output.status.success() && said(&output).contains("as_recorded_in_"), "{}", said(&output));
 }
 
 #[test]

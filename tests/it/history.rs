@@ -1,16 +1,24 @@
 //! What is done with the journal behind a running host's back: its state is saved and the next start begins with it, older
 //! records are checked, and old ones are dropped.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use balm_core::{name::Seq, record::Fact};
 use balm_tests::harness::{
     Dir,
+    cloud::Cloud,
     grafana::{Alert, body},
     host::{Files, Host},
     journal, wait,
 };
 use serde_json::Value;
+
+use crate::stage::{self, Stage};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -20,11 +28,35 @@ const ALERTS: u64 = 100;
 /// A host that saves its state every 100 records, in files of 1 MiB.
 fn files(name: &str, keep: &str) -> Files {
     let files = Files::bare(Dir::new(name));
+    small(&files, keep);
+    files.edit("balm.toml", |text| text + "\n[notifier.log]\nkind = \"log\"\n");
+    files
+}
+
+fn small(files: &Files, keep: &str) {
     files.edit("balm.toml", |text| {
         let journal = format!("reserve-mib = 0\nsegment-mib = 1\nstate-every = 100\n{keep}");
-        format!("max-body-kib = 512\n{}\n[notifier.log]\nkind = \"log\"\n", text.replace("reserve-mib = 0", &journal))
+        format!("max-body-kib = 512\n{}", text.replace("reserve-mib = 0", &journal))
     });
-    files
+}
+
+/// Pour until the oldest of more than three files is gone. Each time the state is saved, it may go.
+fn pour_until_dropped(files: &Files, host: &Host) {
+    let first = files.data().join(format!("journal/{:020}.journal", 1));
+    let (mut from, mut saved) = (pour_until(files, host, 3), last_saved(files));
+    while first.exists() {
+        pour(host, from);
+        from += ALERTS;
+        saved = wait_for_state(files, saved);
+        assert!(from < 100_000, "nothing is dropped");
+    }
+}
+
+/// What the program in Python says of a journal or an export, and whether it is content.
+fn python(of: &Path) -> (bool, String) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/verify.py");
+    let output = Command::new("python3").arg(script).arg(of).output().expect("python3 runs");
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
 }
 
 /// Alerts that concern nobody, which fire and then resolve.
@@ -164,14 +196,7 @@ fn damage_in_an_old_file_is_found_said_and_recorded_while_the_host_goes_on() {
 fn old_records_are_dropped_and_the_rest_is_verified_as_before_also_after_a_kill() {
     let files = files("history-keep", "keep-mib = 3\n");
     let mut host = files.start();
-    pour_until(&files, &host, 4);
-    let mut from = 1_000_000;
-    let dropped = wait::until("old records to be dropped", WITHIN, || {
-        pour(&host, from);
-        from += ALERTS;
-        let first = journals(&files).remove(0);
-        (!first.ends_with(format!("{:020}.journal", 1))).then_some(first)
-    });
+    pour_until_dropped(&files, &host);
     files.wait_for_rest();
     let episodes = files.status()["episodes"].clone();
     host.kill();
@@ -184,14 +209,71 @@ fn old_records_are_dropped_and_the_rest_is_verified_as_before_also_after_a_kill(
     let export = files.path("export.jsonl");
     let export = export.to_str().expect("UTF-8");
     let _ = files.balm_says(&["audit", "export", "--to", export]);
-    assert!(files.balm_says(&["audit", "verify", export]).contains("older ones are no longer kept"));
+    let said = files.balm_says(&["audit", "verify", export]);
+    assert!(said.contains("older ones are no longer kept"), "{said}");
+    let count = said.split(' ').next().expect("a number");
+    for of in [Path::new(export), &files.data().join("journal")] {
+        let (content, said) = python(of);
+        assert!(content && said.starts_with(&format!("{count} records are whole")), "{said}");
+    }
     // Without the record that says so, the same would be a journal with its beginning torn off.
     let text = fs::read_to_string(export).expect("it can be read");
     let torn: Vec<&str> = text.lines().take_while(|line| !line.contains("\"history-dropped\"")).collect();
     files.write("torn.jsonl", &(torn.join("\n") + "\n"));
     let told = files.balm_fails(&["audit", "verify", files.path("torn.jsonl").to_str().expect("UTF-8")]);
     assert!(told.contains("dropped on purpose") || told.contains("its batch goes on"), "{told}");
-    assert!(!dropped.exists() || journals(&files)[0] == dropped);
+    assert!(!python(&files.path("torn.jsonl")).0, "nor does the other verifier believe it");
+    // Nor is it one that begins in the middle of a file.
+    files.write("middle.jsonl", &text.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>());
+    let told = files.balm_fails(&["audit", "verify", files.path("middle.jsonl").to_str().expect("UTF-8")]);
+    assert!(told.contains("is not what was written"), "{told}");
+    assert!(!python(&files.path("middle.jsonl")).0);
+}
+
+#[test]
+fn with_old_records_dropped_the_rest_is_found_replayed_exported_backed_up_and_gone_on_from() {
+    let cloud = Cloud::start(23, stage::quick(), None);
+    cloud.create_service("web", 4);
+    let files = Files::new(Dir::new("history-backup"), &cloud.endpoint());
+    small(&files, "keep-mib = 3\n");
+    let stage = Stage { host: files.start(), files, cloud };
+    let alert = Alert::firing("HighCpu", "web", stage::fingerprint());
+    stage.post(std::slice::from_ref(&alert));
+    let fired = stage.episode_of(&alert);
+    assert_eq!(stage.ended(fired).episode, fired);
+    stage.post(&[alert.resolved("2026-11-01T10:00:00Z")]);
+    stage.until("the episode to end", |records| {
+        records
+            .iter()
+            .any(|record| matches!(&record.fact, Fact::EpisodeEnded(ended) if ended.episode == fired))
+            .then_some(())
+    });
+    let Stage { host, files, cloud } = stage;
+    // What decided, and with which version, is no longer kept.
+    pour_until_dropped(&files, &host);
+    let plugins = files.path("versions").display().to_string();
+    let export = files.path("export.jsonl").display().to_string();
+    let _ = files.balm_says(&["audit", "export", "--to", &export, "--plugins", &plugins]);
+    assert!(files.balm_says(&["replay", "--all", "--from", &export]).contains("evaluations made again"));
+    assert!(files.balm_says(&["replay", "--all"]).contains("evaluations made again"));
+    assert!(files.balm_says(&["audit", "find", "--kind", "history-dropped"]).contains("no longer kept"));
+    let copy = files.path("copy");
+    let said = files.balm_says(&["backup", "--to", &copy.display().to_string()]);
+    let data = copy.display().to_string();
+    let whole = files.balm_says(&["audit", "verify", "--data", &data]);
+    assert!(whole.contains("older ones are no longer kept"), "{whole}");
+    assert_eq!(said.split(' ').next(), whole.split(' ').next(), "as many are copied as are there");
+    host.stop();
+    let other = Files::new(Dir::new("history-backup-other"), &cloud.endpoint());
+    fs::remove_file(other.path("plugins/scale-ecs-service.wasm")).expect("it is there");
+    fs::rename(copy, other.data()).expect("it can be put in place");
+    let host = other.start();
+    assert_eq!(other.plugin("scale-ecs-service")["state"], "active", "its bytes are in the backup");
+    assert_eq!(wait_until_verified(&other)["damage"], Value::Null);
+    host.stop();
+    fs::remove_dir_all(other.data().join("state")).expect("it is there");
+    let told = other.refuses_to_start();
+    assert!(told.contains("restore the files in `state` from a backup"), "{told}");
 }
 
 #[test]

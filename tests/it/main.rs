@@ -1,15 +1,18 @@
 //! Whole-system tests: the real programs, spoken to as strangers do.
 
 mod api;
+mod approvals;
 mod arrivals;
 mod asg;
 mod asg_moto;
 mod auth;
+mod backup;
 mod bad_data;
 mod bad_input;
 mod bad_plugins;
 mod commands;
 mod compile;
+mod corpus;
 mod denied;
 mod deploy;
 mod disk_full;
@@ -23,9 +26,11 @@ mod moto;
 mod notify;
 mod payloads;
 mod receiver;
+mod replay;
 mod sandbox;
 mod scene;
 mod shutdown;
 mod signature;
 mod sim;
 mod stage;
+mod tamper;

@@ -4,13 +4,11 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use balm_core::{
-    alert::{Alert, Status},
-    evaluation::{Decision, Failure, FailureKind, Input, Outcome, Trigger},
+    evaluation::{Decision, Failure, FailureKind, Input, Outcome},
     json::Json,
-    time::Timestamp,
 };
 use balm_sandbox::{LoadError, Plugin, Round, Sandbox};
-use balm_tests::{MISBEHAVE, OPEN_SOCKET, SCALE_ECS_SERVICE, harness::cloud::arn};
+use balm_tests::{MISBEHAVE, OPEN_SOCKET, SCALE_ECS_SERVICE, corpus};
 
 /// Ways that end as a failure, with what it is called and what is said of it.
 const ENDINGS: [(&str, FailureKind, &str); 15] = [
@@ -34,7 +32,7 @@ const ENDINGS: [(&str, FailureKind, &str); 15] = [
 /// Ways that end as a decision all the same, since what was too much is swallowed.
 const SWALLOWED: [&str; 3] = ["log", "print", "look-around"];
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
@@ -45,31 +43,7 @@ async fn load(sandbox: &Arc<Sandbox>, path: &str) -> Plugin {
 }
 
 fn input(settings: &str) -> Input {
-    let alert = Alert {
-        source: "grafana".parse().expect("a name"),
-        org: "1".into(),
-        fingerprint: "c6eadffa33fcdf37".into(),
-        status: Status::Firing,
-        name: "HighCpu".into(),
-        labels: [("alertname".to_owned(), "HighCpu".to_owned())].into(),
-        annotations: [].into(),
-        values: [("A".to_owned(), 93.4)].into(),
-        starts_at: None,
-        ends_at: None,
-        url: String::new(),
-        held: None,
-    };
-    Input {
-        alert: Arc::new(alert),
-        policy: "web-cpu".parse().expect("a name"),
-        targets: vec![arn("web").parse().expect("a target")],
-        settings: Json::parse(settings).expect("JSON"),
-        answers: Vec::new(),
-        trigger: Trigger::Fired,
-        history: Vec::new(),
-        now: Timestamp::from_millis(1_795_435_200_123),
-        seed: 7,
-    }
+    corpus::input(Json::parse(settings).expect("JSON"))
 }
 
 async fn misbehave(plugin: &Plugin, how: &str) -> Round {

@@ -217,7 +217,8 @@ impl Reader {
             return self.begin(&here);
         }
         // What shows an effect is asked until it does, as a person would.
-        let asks = ["balm explain", "balm status", "balm audit"].iter().any(|ask| command.starts_with(ask));
+        let asks =
+            ["balm explain", "balm status", "balm audit", "balm approvals"].iter().any(|ask| command.starts_with(ask));
         let since = Instant::now();
         loop {
             let output = self.shell(&here).output().map_err(|error| format!("{command}: {error}"))?;

@@ -57,6 +57,66 @@ const SELDOM: &[(&str, &str)] = &[
     ("access-denied", r#"{"who":"viewer eve","what":"stop","unrecorded":3}"#),
     ("episode-ended", r#"{"episode":7,"how":"expired"}"#),
     ("intent-ended", r#"{"intent":"1.0","episode":7,"how":"undone","why":"a test"}"#),
+    (
+        "approval-requested",
+        r#"{"intent":"1.0","episode":7,"policy":"web-cpu","plan":{"host":"simulated","intent":"1.0","episode":7,"policy":"web-cpu","policy-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","plugin":"scale-ecs-service","plugin-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","guardrails":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","action":"ecs:scale-service","target":"arn:aws:ecs:eu-central-1:123456789012:service/prod/service-0","parameters":{"desired":6},"expects":{"desired":4},"undo":false},"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"approvers":["ada","bob"],"reminds-at":1795435999000,"expires-at":1795436999000}"#,
+    ),
+    (
+        "approval-reminded",
+        r#"{"intent":"1.0","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"given":[],"expires-at":1795436999000}"#,
+    ),
+    (
+        "approval-given",
+        r#"{"intent":"1.0","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":"ada","person":{"who":"ada","why":"a test"},"count":1,"needs":2}"#,
+    ),
+    (
+        "approval-used",
+        r#"{"intent":"1.0","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":["ada"]}"#,
+    ),
+    (
+        "approval-void",
+        r#"{"intent":"1.0","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","reason":{"refused":"limits"},"why":"a test","given":["ada"]}"#,
+    ),
+    (
+        "approval-requested",
+        r#"{"intent":"1.1","episode":7,"policy":"web-cpu","plan":{"host":"simulated","intent":"1.1","episode":7,"policy":"web-cpu","policy-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","plugin":"scale-ecs-service","plugin-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","guardrails":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","action":"ecs:scale-service","target":"arn:aws:ecs:eu-central-1:123456789012:service/prod/service-0","parameters":{"desired":6},"expects":{"desired":4},"undo":false},"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"approvers":["ada","bob"],"reminds-at":1795435999000,"expires-at":1795436999000}"#,
+    ),
+    (
+        "approval-denied",
+        r#"{"intent":"1.1","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":"ada","person":{"who":"ada","why":"a test"}}"#,
+    ),
+    (
+        "approval-requested",
+        r#"{"intent":"1.2","episode":7,"policy":"web-cpu","plan":{"host":"simulated","intent":"1.2","episode":7,"policy":"web-cpu","policy-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","plugin":"scale-ecs-service","plugin-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","guardrails":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","action":"ecs:scale-service","target":"arn:aws:ecs:eu-central-1:123456789012:service/prod/service-0","parameters":{"desired":6},"expects":{"desired":4},"undo":false},"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"approvers":["ada","bob"],"reminds-at":1795435999000,"expires-at":1795436999000}"#,
+    ),
+    (
+        "approval-expired",
+        r#"{"intent":"1.2","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"given":[]}"#,
+    ),
+    (
+        "approval-requested",
+        r#"{"intent":"1.3","episode":7,"policy":"web-cpu","plan":{"host":"simulated","intent":"1.3","episode":7,"policy":"web-cpu","policy-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","plugin":"scale-ecs-service","plugin-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","guardrails":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","action":"ecs:scale-service","target":"arn:aws:ecs:eu-central-1:123456789012:service/prod/service-0","parameters":{"desired":6},"expects":{"desired":4},"undo":false},"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"approvers":["ada","bob"],"reminds-at":1795435999000,"expires-at":1795436999000}"#,
+    ),
+    (
+        "approval-given",
+        r#"{"intent":"1.3","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":"ada","person":{"who":"ada","why":"a test"},"count":1,"needs":2}"#,
+    ),
+    (
+        "approval-given",
+        r#"{"intent":"1.3","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":"bob","person":{"who":"bob","why":"a test"},"count":2,"needs":2}"#,
+    ),
+    (
+        "approval-withdrawn",
+        r#"{"intent":"1.3","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":"ada","person":{"who":"ada","why":"a test"}}"#,
+    ),
+    (
+        "approval-refused",
+        r#"{"intent":"1.3","saying":"yes","plan":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","person":{"who":"ada","why":"a test"},"reason":"not-an-approver"}"#,
+    ),
+    (
+        "checkpoint",
+        r#"{"host":"simulated","seq":1,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","key":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","signature":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015adba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#,
+    ),
     ("host-stopped", r#"{"why":"SIGTERM"}"#),
 ];
 

@@ -2,14 +2,24 @@
 //!
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do; `kills` ends them at
 //! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and
+//! the model cloud under one seed. `bench` measures, `swaps` replaces plugins under load, and `corpus` has the hostile guests.
+//! `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
+//! Nothing here is shipped.
 //! the model cloud under one seed; `bench` measures.
 //! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
 //! `bench` measures, and `swaps` replaces plugins under load.
 //! `golden` keeps what earlier versions wrote. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
 //! Nothing here is shipped.
+//! any moment and recounts what is left; `swaps` replaces plugins under load; `replay` makes decisions again, and `export`
+//! takes exports apart and puts them together, and `tamper` forges them; `sim` runs the core, a model of the journal and the model cloud under one seed;
+//! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
+//! `approvals` is the table of everything that somebody may try with an approval. Nothing here is shipped.
 
+pub mod approvals;
 pub mod bench;
 pub mod book;
+pub mod corpus;
+pub mod export;
 pub mod golden;
 pub mod harness;
 pub mod kills;
@@ -17,6 +27,7 @@ pub mod reference;
 pub mod replay;
 pub mod sim;
 pub mod swaps;
+pub mod tamper;
 
 /// The component of `scale-ecs-service`, as built from this repository.
 pub const SCALE_ECS_SERVICE: &str = env!("PLUGIN_SCALE_ECS_SERVICE");

@@ -13,6 +13,8 @@ use crate::harness::programs;
 /// The source texts that records are made of.
 const RECORDS: &str = include_str!("../../host/core/src/record.rs");
 const EVALUATIONS: &str = include_str!("../../host/core/src/evaluation.rs");
+const APPROVALS: &str = include_str!("../../host/core/src/approval/record.rs");
+const PLANS: &str = include_str!("../../host/core/src/approval/mod.rs");
 
 /// The generated pages, by file name.
 ///
@@ -26,7 +28,12 @@ pub fn pages() -> BTreeMap<&'static str, String> {
         .env_remove("BALM_CONFIG")
         .env_remove("BALM_DATA")
         .output();
-    [("cli.md", printed(manual)), ("catalogue.md", catalogue()), ("records.md", records(RECORDS, EVALUATIONS))].into()
+    [
+        ("cli.md", printed(manual)),
+        ("catalogue.md", catalogue()),
+        ("records.md", records(RECORDS, &[EVALUATIONS, APPROVALS, PLANS])),
+    ]
+    .into()
 }
 
 /// The catalogue writes its own page, in a build of its own, since only there its types have schemas.
@@ -70,14 +77,14 @@ struct Part {
     doc: String,
 }
 
-fn records(records: &str, evaluations: &str) -> String {
+fn records(records: &str, others: &[&str]) -> String {
     let mut text = String::from(
         "# Records\n\nWritten by `cargo xtask docs` from the code.\n\nThe journal is a list of records: one line each, \
          `<sha256> <json>`, the hash over the one before it and the JSON. The JSON has `v` (the version of the format), `seq`, \
          `at` (milliseconds since 1970), `kind`, `data`, and `more` if the next record belongs to the same batch. `balm audit \
          export` writes them all.\n\n",
     );
-    let shapes: Vec<Shape> = [shapes(records), shapes(evaluations)].into_iter().flatten().collect();
+    let shapes: Vec<Shape> = [records].iter().chain(others).flat_map(|source| shapes(source)).collect();
     let facts = facts(records);
     for (kind, name, doc) in &facts {
         text.push_str(&format!("## {kind}\n\n{doc}\n"));
@@ -88,7 +95,7 @@ fn records(records: &str, evaluations: &str) -> String {
     }
     text.push_str("# Shapes in records\n\n");
     let is_fact = |shape: &&Shape| facts.iter().any(|(_, name, _)| *name == shape.name);
-    let aside = ["Record", "Fact", "Input", "Outcome"];
+    let aside = ["Record", "Fact", "Input", "Outcome", "Speaker", "Request", "Requests", "Given", "Closed", "Said"];
     for shape in shapes.iter().filter(|shape| !is_fact(shape) && !aside.contains(&shape.name.as_str())) {
         text.push_str(&format!("## {}\n\n{}\n{}\n", shape.name, shape.doc, shape.table()));
     }
@@ -238,7 +245,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_record_is_told_with_its_fields() {
-        let text = records(RECORDS, EVALUATIONS);
+        let text = records(RECORDS, &[EVALUATIONS, APPROVALS, PLANS]);
         for kind in balm_core::record::Fact::KINDS {
             assert!(text.contains(&format!("\n## {kind}\n")), "{kind}");
         }

@@ -1,96 +1,77 @@
-//! Replaying decisions: every capsule of a journal is evaluated again, and what comes out is compared byte for byte.
+//! Replaying decisions with the real program, and a history of any length to try it on.
 
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::Context as _;
 use balm_core::{
-    alert::Alert,
-    evaluation::{Capsule, Conclusion, Input, Outcome},
-    json::Json,
-    record::{Configured, Fact, Record},
+    line::{self, Chain, Framing},
+    name::{EpisodeId, Seq},
+    record::{Fact, Record},
 };
-use balm_sandbox::{Plugin, Sandbox};
+use serde_json::Value;
 
-use crate::SCALE_ECS_SERVICE;
+use crate::harness::programs;
 
-/// What was found.
+/// What `balm replay --all` says of a data directory.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Replayed {
-    /// Decisions that were made again.
-    pub decisions: usize,
-    /// Those that came out otherwise, in one byte or in the fuel that they took.
-    pub differences: usize,
+    /// Evaluations that were made again.
+    pub replayed: u64,
+    /// Those whose fuel was compared as well.
+    pub fuel_compared: u64,
+    /// Those that came out otherwise, in one byte or in the fuel that they took, and those that could not be made again.
+    pub mismatches: u64,
 }
 
-/// Make every decision of a journal again that `scale-ecs-service` made.
+/// Make every decision of a data directory's journal again.
 ///
 /// # Errors
 ///
-/// If the plugin cannot be loaded, or a capsule names a record that is not there.
-pub async fn run(records: &[Record]) -> anyhow::Result<Replayed> {
-    let sandbox = Arc::new(Sandbox::new()?);
-    let bytes = fs::read(SCALE_ECS_SERVICE)?;
-    let plugin = Plugin::load(&sandbox, "scale-ecs-service".parse()?, &bytes).await?;
-    let mut past = Past::default();
-    let mut replayed = Replayed::default();
-    for record in records {
-        past.remember(record);
-        let Fact::Evaluated(capsule) = &record.fact else { continue };
-        let Conclusion::Decided(then) = &capsule.conclusion else { continue };
-        if capsule.plugin != plugin.digest() {
-            continue;
-        }
-        let again = plugin.evaluate(&past.input(capsule)?).await;
-        let same = match again.outcome {
-            Ok(Outcome::Decided(now)) => serde_json::to_vec(&now)? == serde_json::to_vec(then)?,
-            Ok(Outcome::Needs(_)) | Err(_) => false,
-        };
-        replayed.decisions += 1;
-        replayed.differences += usize::from(!same || again.fuel != capsule.fuel);
-    }
-    Ok(replayed)
+/// If the program cannot be run, or says nothing that can be read.
+pub fn run(data: &Path) -> anyhow::Result<Replayed> {
+    let output = Command::new(programs::balm()).args(["replay", "--all", "--json", "--data"]).arg(data).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let told: Value = serde_json::from_str(&said)
+        .with_context(|| format!("balm replay says {said:?} and {:?}", String::from_utf8_lossy(&output.stderr)))?;
+    let number = |key: &str| told[key].as_u64().unwrap_or_default();
+    let left_out: u64 =
+        told["left-out"].as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum();
+    Ok(Replayed {
+        replayed: number("replayed"),
+        fuel_compared: number("fuel-compared"),
+        mismatches: number("differing") + left_out,
+    })
 }
 
-/// The records that capsules name.
-#[derive(Default)]
-pub struct Past<'a> {
-    alerts: BTreeMap<u64, Arc<Alert>>,
-    configured: BTreeMap<u64, &'a Configured>,
-}
-
-impl<'a> Past<'a> {
-    /// Keep a record if a capsule may name it.
-    pub fn remember(&mut self, record: &'a Record) {
-        match &record.fact {
-            Fact::AlertReceived(received) => drop(self.alerts.insert(record.seq.0, Arc::new(received.alert.clone()))),
-            Fact::Configured(configured) => drop(self.configured.insert(record.seq.0, configured)),
-            _ => {}
-        }
+/// Write a journal in which one decision of another was made so many times, each for an alert of its own.
+///
+/// # Errors
+///
+/// If there is no decision in it, or the directory cannot be written.
+pub fn multiply(records: &[Record], decisions: u64, data: &Path) -> anyhow::Result<()> {
+    let is_decision = |record: &&Record| matches!(record.fact, Fact::Evaluated(_));
+    let decision = records.iter().find(is_decision).context("no policy decided")?;
+    let Fact::Evaluated(capsule) = &decision.fact else { anyhow::bail!("it was one") };
+    let alert = records.iter().find(|record| record.seq == capsule.alert).context("it has no alert")?;
+    let (mut chain, mut text) = (Chain::START, Vec::new());
+    let mut add = |fact: Fact| {
+        let record = Record { seq: chain.seq.next(), at: decision.at, more: false, fact };
+        chain = line::write(chain, &record, Framing::default(), &mut text);
+        record.seq
+    };
+    // Everything up to the first alert: the host, its configuration and its plugins, in their places.
+    for record in records.iter().take_while(|record| record.fact.episode().is_none() && record.seq < capsule.episode.0)
+    {
+        add(record.fact.clone());
     }
-
-    /// What a capsule's last round was called with.
-    ///
-    /// # Errors
-    ///
-    /// If it names a record that was not remembered.
-    pub fn input(&self, capsule: &Capsule) -> anyhow::Result<Input> {
-        let alert = self.alerts.get(&capsule.alert.0).context("a capsule names an alert that is not there")?;
-        Ok(Input {
-            alert: Arc::clone(alert),
-            policy: capsule.policy.clone(),
-            targets: capsule.targets.clone(),
-            settings: self.settings(capsule)?,
-            answers: capsule.answers.clone(),
-            trigger: capsule.trigger,
-            history: capsule.history.clone(),
-            now: capsule.now,
-            seed: capsule.seed,
-        })
+    for _ in 0..decisions {
+        let seq: Seq = add(alert.fact.clone());
+        let mut capsule = capsule.clone();
+        (capsule.alert, capsule.episode) = (seq, EpisodeId(seq));
+        add(Fact::Evaluated(capsule));
     }
-
-    fn settings(&self, capsule: &Capsule) -> anyhow::Result<Json> {
-        let configured = self.configured.get(&capsule.configured.0);
-        let policy = configured.and_then(|configured| configured.configuration.policies.get(&capsule.policy));
-        Ok(policy.context("a capsule names a configuration that is not there")?.settings.clone())
-    }
+    let journal = data.join("journal");
+    fs::create_dir_all(&journal)?;
+    fs::write(journal.join(format!("{:020}.journal", 1)), text)?;
+    Ok(())
 }

@@ -89,6 +89,18 @@ pub const ADMISSIONS: usize = 100_000;
 /// The longest window of a limit, in seconds: a week.
 pub const LIMIT_WINDOW_MOST_S: u64 = 7 * 24 * 3600;
 
+/// Approvals asked for at once. Nobody reads more; at the cap what needs another one is not done.
+pub const APPROVALS: usize = 1_000;
+
+/// Ended requests for approvals of which it is known how they ended: for whoever says yes too late.
+pub const APPROVALS_REMEMBERED: usize = 1_000;
+
+/// The longest time that a request for approvals may wait, in seconds: an episode lives a day without a sign of life.
+pub const APPROVAL_EXPIRES_MOST_S: u64 = 24 * 3600;
+
+/// Characters of what somebody typed for a plan's hash, which has 64, that stand in a record.
+pub const APPROVAL_PLAN_CHARS: usize = 80;
+
 /// Stops in force at once. At the cap a further one is refused: the widest stop needs only one place.
 pub const STOPS: usize = 1_000;
 
@@ -122,11 +134,19 @@ pub const NOTICE_TEXT_BYTES: usize = 1_024;
 /// Intents remembered by the state, open and shown in histories.
 pub const INTENTS: usize = 8_000_000;
 
-/// Evaluations under way at once.
+/// Evaluations under way at once. As many as have an instance at the same time, so that none waits behind guests that use
+/// all of theirs; with more nothing was faster.
 pub const EVALUATIONS_IN_FLIGHT: usize = 64;
 
 /// Looks under way at once: a bound on concurrent reads of AWS.
 pub const LOOKS_IN_FLIGHT: usize = 32;
+
+/// Looks of one step that are answered by what was read a moment ago, so that a step stays short.
+pub const LOOKS_AT_ONCE: usize = 1_024;
+
+/// Records whose hashes are kept while a journal is checked, for the checkpoint that will name one of them: hours of a host
+/// that records a thousand a second, at 32 bytes each.
+pub const HASHES: usize = 4_000_000;
 
 /// Instances of a group that is read and changed. An instance takes some 120 bytes of a look's record, and one intent makes
 /// tens of looks; a larger group is refused as unreadable.

@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    approval::Terms,
     digest::Digest,
     json::Json,
     name::{NotifierName, PluginName, PolicyName, SourceName},
@@ -29,8 +30,14 @@ pub struct Configuration {
     /// Those of them that are told of many things at once, with pauses; the others are told of each at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paced: Vec<NotifierName>,
+    /// Those of them that are sent the host's checkpoints, so that they are kept where this host cannot change them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<NotifierName>,
     /// Times.
     pub timing: Timing,
+    /// Who may approve, and for how long a request waits.
+    #[serde(default, skip_serializing_if = "Terms::is_default")]
+    pub approval: Terms,
 }
 
 /// Times that the rules depend on.

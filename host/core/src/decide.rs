@@ -4,11 +4,14 @@
 //! it is decided, so that the next one is decided on it; nobody acts on any of it before the batch is durable, and a host
 //! that cannot make it durable ends. It owns the order of an intent's life; the guard owns what is allowed.
 
+mod approvals;
+
 use std::time::Duration;
 
 use crate::{
     action::{Change, Trace},
     alert::{Alert, Status},
+    approval::{self, Standing, record::VoidReason},
     caps,
     configuration::Configuration,
     episode::{self, Arrival},
@@ -86,8 +89,10 @@ impl Batch<'_> {
             Input::CallEnded { intent, attempt, result } => self.call_ended(intent, attempt, result),
             Input::Stop(scope, by) => return self.stop(scope, by),
             Input::Resume(resume, by) => return self.resume(&resume, &by),
+            Input::Approval(said) => return self.said(*said),
             Input::NoticeSent(sent) => self.add(Fact::NoticeSent(sent)),
             Input::AccessDenied(denied) => self.add(Fact::AccessDenied(denied)),
+            Input::Checkpoint(checkpoint) => self.add(Fact::Checkpoint(checkpoint)),
         }
         Ok(())
     }
@@ -155,7 +160,7 @@ impl Batch<'_> {
         let resolved = matches!(reception, Reception::Resolved { .. });
         self.add(Fact::AlertReceived(Box::new(AlertReceived { reception, alert })));
         if let Some(episode) = known.filter(|_| resolved) {
-            self.expire_approvals(episode, "the alert has resolved");
+            self.void_approvals(episode, VoidReason::Resolved);
             self.end_if_at_rest(episode);
         }
     }
@@ -203,7 +208,7 @@ impl Batch<'_> {
         self.add(Fact::TimePassed(TimePassed {}));
         for timer in due {
             match timer {
-                Timer::Approval(intent) => self.expire_approval(intent, "nobody approved it in time"),
+                Timer::Approval(intent) => self.approval_is_due(intent),
                 Timer::Episode(episode) => self.expire_episode(episode),
                 // What these set off is due now, and nothing is to be decided.
                 Timer::Evaluate(..) | Timer::Look(..) | Timer::Tell(_) => {}
@@ -211,24 +216,10 @@ impl Batch<'_> {
         }
     }
 
-    fn expire_approvals(&mut self, episode: EpisodeId, why: &str) {
-        let Some(episode) = self.state.episodes.get(&episode) else { return };
-        let open: Vec<IntentId> = episode.concerns.iter().flat_map(|concern| concern.open.iter().copied()).collect();
-        for intent in open {
-            self.expire_approval(intent, why);
-        }
-    }
-
-    fn expire_approval(&mut self, id: IntentId, why: &str) {
-        if self.state.intents.get(&id).is_some_and(|intent| intent.stage == Stage::Approval) {
-            self.end(id, IntentEnd::Expired, why.into());
-        }
-    }
-
     fn expire_episode(&mut self, id: EpisodeId) {
         let Some(episode) = self.state.episodes.get(&id) else { return };
         if episode.ended.is_none() && episode.remembered_until() <= self.at {
-            self.expire_approvals(id, "its episode has expired");
+            self.void_approvals(id, VoidReason::EpisodeEnded);
             self.add(Fact::EpisodeEnded(EpisodeEnded { episode: id, how: EpisodeEnd::Expired }));
         }
     }
@@ -303,8 +294,14 @@ impl Batch<'_> {
             // It is looked at again in a moment.
             _ => return,
         };
-        let judgement = ProposedIntent::new(self.state, self.rules, intent, reading, self.at).judge();
-        judgement.facts.into_iter().for_each(|fact| self.add(fact));
+        let approvers = match approval::standing(self.state, intent, self.at) {
+            Standing::None => Vec::new(),
+            Standing::Approved(by) => by,
+            unusable => return self.cannot_be_used(id, &unusable),
+        };
+        let proposed = ProposedIntent::new(self.state, self.rules, intent, reading, self.at);
+        let judgement = proposed.approved_by(approvals::people(approvers.len())).judge();
+        self.judged(id, &approvers, judgement.facts);
         self.approved.extend(judgement.approved);
     }
 

@@ -5,7 +5,7 @@
 //! except for calls to AWS, which are never just repeated. It refuses to know threads, files and clocks.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -35,7 +35,7 @@ pub struct Engine {
     /// The rules are those of the configuration in force: not before the first one, nor where its rules do not compile.
     compiled: bool,
     approved: Vec<ApprovedIntent>,
-    evaluating: BTreeSet<(PolicyName, EpisodeId, u32)>,
+    evaluating: BTreeMap<PolicyName, BTreeSet<(EpisodeId, u32)>>,
     looking: BTreeSet<(IntentId, Purpose)>,
     telling: BTreeSet<NotifierName>,
     /// Plugins are being loaded: no evaluation is handed out.
@@ -66,6 +66,15 @@ pub enum Effect {
     Act(ApprovedIntent),
     /// Tell people of records: [`Input::NoticeSent`].
     Tell(Tell),
+}
+
+/// What became of an effect that was handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handed {
+    /// Its end comes back later.
+    UnderWay,
+    /// It has ended already, and its end is the next that is taken: it takes no place among those under way.
+    Ended,
 }
 
 /// An evaluation that is due: all that the input needs but the alert, which stands in the journal.
@@ -140,7 +149,7 @@ impl Engine {
             rules: Arc::new(Rules::none()),
             compiled: false,
             approved: Vec::new(),
-            evaluating: BTreeSet::new(),
+            evaluating: BTreeMap::new(),
             looking: BTreeSet::new(),
             telling: BTreeSet::new(),
             held: false,
@@ -232,11 +241,9 @@ impl Engine {
 
     fn settle_under_way(&mut self, input: &Input) {
         match input {
-            Input::Evaluated(capsule) => {
-                self.evaluating.remove(&(capsule.policy.clone(), capsule.episode, capsule.generation));
-            }
+            Input::Evaluated(capsule) => self.settle_evaluation(&capsule.policy, capsule.episode, capsule.generation),
             Input::Skipped(EvaluationSkipped { policy, episode, generation, .. }) => {
-                self.evaluating.remove(&(policy.clone(), *episode, *generation));
+                self.settle_evaluation(policy, *episode, *generation);
             }
             Input::Looked { intent, purpose, .. } => {
                 self.looking.remove(&(*intent, *purpose));
@@ -248,8 +255,17 @@ impl Engine {
         }
     }
 
+    fn settle_evaluation(&mut self, policy: &PolicyName, episode: EpisodeId, generation: u32) {
+        if let Some(evaluating) = self.evaluating.get_mut(policy) {
+            evaluating.remove(&(episode, generation));
+            if evaluating.is_empty() {
+                self.evaluating.remove(policy);
+            }
+        }
+    }
+
     /// Hand out what is due and not under way. Everything taken so far must be durable.
-    pub fn release(&mut self, mut effect: impl FnMut(Effect)) {
+    pub fn release(&mut self, mut effect: impl FnMut(Effect) -> Handed) {
         for approved in self.approved.drain(..) {
             effect(Effect::Act(approved));
         }
@@ -258,10 +274,11 @@ impl Engine {
         self.release_notices(&mut effect);
     }
 
-    fn release_looks(&mut self, effect: &mut impl FnMut(Effect)) {
+    fn release_looks(&mut self, effect: &mut impl FnMut(Effect) -> Handed) {
         let Self { state, looking, .. } = self;
+        let (mut under_way, mut ended) = (looking.len(), 0);
         for due in &state.looks {
-            if looking.len() >= caps::LOOKS_IN_FLIGHT {
+            if under_way >= caps::LOOKS_IN_FLIGHT || ended >= caps::LOOKS_AT_ONCE {
                 break;
             }
             let Some((intent, (target, tasks))) =
@@ -271,48 +288,46 @@ impl Engine {
             };
             if looking.insert(*due) {
                 let shared = due.1 == Purpose::Guard && state.mode(&intent.policy) == Mode::Shadow;
-                effect(Effect::Look(Look { intent: due.0, purpose: due.1, target, tasks, shared }));
+                match effect(Effect::Look(Look { intent: due.0, purpose: due.1, target, tasks, shared })) {
+                    Handed::UnderWay => under_way += 1,
+                    Handed::Ended => ended += 1,
+                }
             }
         }
     }
 
     /// One of each policy in turn, so that a policy with a thousand alerts does not starve one with a single alert.
-    fn release_evaluations(&mut self, effect: &mut impl FnMut(Effect)) {
+    fn release_evaluations(&mut self, effect: &mut impl FnMut(Effect) -> Handed) {
         if self.held {
             return;
         }
-        let share = caps::EVALUATIONS_IN_FLIGHT / self.state.evaluations.len().max(1);
-        let mut under_way: BTreeMap<PolicyName, usize> = BTreeMap::new();
-        for (policy, ..) in &self.evaluating {
-            *under_way.entry(policy.clone()).or_default() += 1;
-        }
-        let mut idle = 0;
-        while self.evaluating.len() < caps::EVALUATIONS_IN_FLIGHT && idle < self.state.evaluations.len() {
-            let Some(policy) = self.next_policy() else { return };
-            let count = under_way.entry(policy.clone()).or_default();
-            match self.next_evaluation(&policy).filter(|_| *count < share.max(1)) {
-                Some(due) => {
-                    (*count, idle) = (*count + 1, 0);
-                    self.evaluating.insert((policy.clone(), due.0, due.1));
-                    effect(self.order(&policy, due));
-                }
-                None => idle += 1,
-            }
-            self.served = Some(policy);
+        let under_way: usize = self.evaluating.values().map(BTreeSet::len).sum();
+        let mut room = caps::EVALUATIONS_IN_FLIGHT.saturating_sub(under_way);
+        let mut policies = self.waiting_evaluations();
+        while let Some((policy, mut waiting)) = policies.pop_front().filter(|_| room > 0) {
+            let Some(due) = waiting.pop_front() else { continue };
+            effect(self.order(&policy, due));
+            self.evaluating.entry(policy.clone()).or_default().insert(due);
+            self.served = Some(policy.clone());
+            room -= 1;
+            policies.push_back((policy, waiting));
         }
     }
 
-    /// The policy after the one that was served last.
-    fn next_policy(&self) -> Option<PolicyName> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let due = &self.state.evaluations;
-        let after = self.served.as_ref().and_then(|last| due.range((Excluded(last.clone()), Unbounded)).next());
-        after.or_else(|| due.first_key_value()).map(|(policy, _)| policy.clone())
-    }
-
-    fn next_evaluation(&self, policy: &PolicyName) -> Option<(EpisodeId, u32)> {
-        let under_way = |due: &&(EpisodeId, u32)| self.evaluating.contains(&(policy.clone(), due.0, due.1));
-        self.state.evaluations.get(policy)?.iter().find(|due| !under_way(due)).copied()
+    /// What each policy may have under way now, beginning with the policy after the one that was served last.
+    fn waiting_evaluations(&self) -> VecDeque<(PolicyName, VecDeque<(EpisodeId, u32)>)> {
+        let share = (caps::EVALUATIONS_IN_FLIGHT / self.state.evaluations.len().max(1)).max(1);
+        let none = BTreeSet::new();
+        let waiting = |(policy, due): (&PolicyName, &BTreeSet<(EpisodeId, u32)>)| {
+            let under_way = self.evaluating.get(policy).unwrap_or(&none);
+            let room = share.saturating_sub(under_way.len());
+            let waiting = due.iter().filter(|due| !under_way.contains(due)).take(room);
+            (policy.clone(), waiting.copied().collect())
+        };
+        let mut policies: VecDeque<_> = self.state.evaluations.iter().map(waiting).collect();
+        let served = policies.iter().take_while(|(policy, _)| self.served.as_ref().is_some_and(|last| policy <= last));
+        policies.rotate_left(served.count());
+        policies
     }
 
     fn order(&self, policy: &PolicyName, (episode, generation): (EpisodeId, u32)) -> Effect {
@@ -355,7 +370,7 @@ impl Engine {
         })
     }
 
-    fn release_notices(&mut self, effect: &mut impl FnMut(Effect)) {
+    fn release_notices(&mut self, effect: &mut impl FnMut(Effect) -> Handed) {
         for (notifier, notices) in &self.state.notices {
             if self.telling.contains(notifier) {
                 continue;

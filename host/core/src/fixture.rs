@@ -6,9 +6,10 @@ use balm_catalogue::{asg, ecs};
 
 use crate::{
     alert::{Alert, Status, tests::firing},
+    approval::Terms,
     configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
     digest::Digest,
-    engine::{Effect, Engine, genesis},
+    engine::{Effect, Engine, Handed, genesis},
     evaluation::{Capsule, Conclusion, Decision, Proposal, Trigger},
     guard::ProposedIntent,
     input::{Input, Reply, Resume},
@@ -62,7 +63,9 @@ pub(crate) fn configuration() -> Configuration {
         accounts: [(target().account, vec![target().region])].into(),
         notifiers: vec!["log".parse().expect("a name"), "team".parse().expect("a name")],
         paced: vec!["team".parse().expect("a name")],
+        checkpoints: vec![],
         timing: Timing::default(),
+        approval: Terms::default(),
     }
 }
 
@@ -247,7 +250,10 @@ impl Bench {
 
     pub(crate) fn release(&mut self) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.engine.release(|effect| effects.push(effect));
+        self.engine.release(|effect| {
+            effects.push(effect);
+            Handed::UnderWay
+        });
         effects
     }
 
@@ -331,10 +337,6 @@ impl Bench {
         };
         self.decide(decision);
         self.intent = IntentId { proposed: self.last_evaluated(), index: 0 };
-    }
-
-    pub(crate) fn propose_anew(&mut self, change: impl FnOnce(&mut Proposal)) {
-        self.propose(change);
     }
 
     pub(crate) fn decide(&mut self, decision: Decision) {

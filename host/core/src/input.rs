@@ -2,14 +2,15 @@
 
 use crate::{
     alert::Alert,
+    approval::Said,
     configuration::Configuration,
     evaluation::Capsule,
     look::Reading,
     name::{IntentId, Seq},
     record::{
-        AccessDenied, AccountChecked, CallResult, ConfigurationRefused, DamageFound, EvaluationSkipped, HistoryDropped,
-        HostStarted, HostStopped, LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved,
-        Purpose, Reloaded, StateSaved, StopScope, TailCut,
+        AccessDenied, AccountChecked, CallResult, Checkpoint, ConfigurationRefused, DamageFound, EvaluationSkipped,
+        HistoryDropped, HostStarted, HostStopped, LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused,
+        PluginRemoved, Purpose, Reloaded, StateSaved, StopScope, TailCut,
     },
     time::Timestamp,
 };
@@ -79,10 +80,14 @@ pub enum Input {
     Stop(StopScope, Person),
     /// A person ends stops: the one with this number, or all that halt exactly this.
     Resume(Resume, Person),
+    /// A person says something of an approval.
+    Approval(Box<Said>),
     /// People were told, or could not be.
     NoticeSent(NoticeSent),
     /// Somebody asked for what its role does not allow.
     AccessDenied(AccessDenied),
+    /// The host signed how far the journal has come.
+    Checkpoint(Checkpoint),
 }
 
 /// What is put in force together, or not at all: a plugin with the settings that it accepts.
@@ -123,6 +128,6 @@ pub enum Reply {
     Recorded(Seq),
     /// Nothing was recorded: there is no room. Try again later.
     Overloaded(String),
-    /// Nothing was recorded: it cannot be done, for this reason.
+    /// It cannot be done, for this reason; nothing was recorded but that it was asked for, where that matters.
     Refused(String),
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     alert::{Alert, Held, tests::firing},
     caps,
-    engine::Effect,
+    engine::{Effect, Handed},
     evaluation::{Conclusion, Failure, FailureKind},
     fixture::{self, Bench},
     input::{Input, Reply},
@@ -181,7 +181,7 @@ fn a_refusal_of_aws_ends_the_intent_and_frees_the_target() {
     let mut bench = admitted();
     let records = bench.call_ended(CallResult::Refused { why: "AccessDeniedException".into() });
     assert_eq!(ended(&records), Some(IntentEnd::Failed));
-    bench.propose_anew(|_| {});
+    bench.propose(|_| {});
     assert_eq!(bench.judge().verdict, Verdict::Admitted);
 }
 
@@ -442,4 +442,20 @@ fn a_record_of_a_notice_from_before_there_were_digests_covers_one() {
     let sent: crate::record::NoticeSent = serde_json::from_str(old).expect("an old record");
     assert_eq!((sent.covers, sent.kept), (1, false));
     assert_eq!(serde_json::to_string(&sent).expect("JSON"), old);
+}
+
+#[test]
+fn looks_that_end_at_once_take_no_place_among_those_under_way() {
+    let looks = |handed: Handed| {
+        let mut bench = Bench::new();
+        (0..caps::LOOKS_IN_FLIGHT).for_each(|_| bench.propose(|_| {}));
+        let mut looks = 0;
+        bench.engine.release(|effect| {
+            looks += usize::from(matches!(effect, Effect::Look(_)));
+            handed
+        });
+        looks
+    };
+    assert_eq!(looks(Handed::UnderWay), caps::LOOKS_IN_FLIGHT);
+    assert_eq!(looks(Handed::Ended), caps::LOOKS_IN_FLIGHT + 1);
 }

@@ -10,10 +10,11 @@ use std::io::Write as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, value::RawValue};
 
+pub use crate::glance::{Glance, glance};
 use crate::{
     digest::Digest,
-    name::{EpisodeId, Seq},
-    record::{Fact, Reception, Record},
+    name::Seq,
+    record::{Fact, Record},
     time::Timestamp,
 };
 
@@ -207,37 +208,6 @@ pub fn claims(line: &[u8]) -> Option<(Seq, Framing)> {
     Some((seq, Framing { synced, prev }))
 }
 
-/// What can be told of a believed line without reading all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Glance {
-    /// Its number.
-    pub seq: Seq,
-    /// Whether its batch goes on.
-    pub more: bool,
-    /// The episode that it belongs to, if any; see [`Fact::episode`].
-    pub episode: Option<EpisodeId>,
-}
-
-/// Glance at the JSON of a believed line: several times faster than reading it.
-#[must_use]
-pub fn glance(json: &[u8]) -> Option<Glance> {
-    #[derive(Deserialize)]
-    struct Glimpse {
-        seq: Seq,
-        #[serde(default)]
-        more: bool,
-        data: Data,
-    }
-    #[derive(Deserialize)]
-    struct Data {
-        episode: Option<EpisodeId>,
-        reception: Option<Reception>,
-    }
-    let Glimpse { seq, more, data } = serde_json::from_slice(json).ok()?;
-    let of_alert = data.reception.and_then(|reception| reception.episode());
-    Some(Glance { seq, more, episode: data.episode.or(of_alert) })
-}
-
 /// A record as JSON for people and programs: the journal's JSON without the chain.
 impl Serialize for Record {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -252,6 +222,7 @@ impl Serialize for Record {
 mod tests {
     use super::*;
     use crate::record::{ClockJumped, TimePassed};
+    use crate::{name::EpisodeId, record::Reception};
 
     fn record(seq: u64, fact: Fact) -> Record {
         Record { seq: Seq(seq), at: Timestamp::from_millis(1000 + seq), more: seq == 1, fact }

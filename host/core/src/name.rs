@@ -81,6 +81,8 @@ names! {
     NotifierName: "name of a notifier";
     /// A configured caller of the admin API.
     CredentialName: "name of a credential";
+    /// A person who may approve. Only ASCII in lower case, so that no two look alike.
+    ApproverName: "name of an approver";
 }
 
 fn is_name(text: &str) -> bool {

@@ -4,18 +4,23 @@
 //! records that a notice names. How a notice looks in a medium is the notifier's business, and whether it arrives changes
 //! nothing else.
 
+mod approval;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::approval::Approval;
+
 use crate::{
     alert, caps,
     configuration::Mode,
     evaluation::{Conclusion, Proposal},
+    json::Json,
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
-        AttemptStarted, ConfigurationRefused, DamageFound, EvaluationSkipped, Fact, IntentEnd, IntentEnded,
+        AttemptStarted, Checkpoint, ConfigurationRefused, DamageFound, EvaluationSkipped, Fact, IntentEnd, IntentEnded,
         IntentJudged, Record, Settled, StopEngaged, Verdict,
     },
     time::Timestamp,
@@ -47,6 +52,12 @@ pub struct Notice {
     /// The alert that opened the episode, once its record was learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert: Option<Alert>,
+    /// What people are asked to approve, if that is what it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
+    /// The checkpoint, if it is one: for whoever keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// The intent that a notice is about. All but its name and state is known once the record that proposed it was learned.
@@ -118,16 +129,23 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::ClockJumped(_)
         | Fact::EvaluationSkipped(_)
         | Fact::UndoProposed(_)
+        | Fact::ApprovalRequested(_)
+        | Fact::ApprovalReminded(_)
+        | Fact::ApprovalGiven(_)
+        | Fact::ApprovalWithdrawn(_)
+        | Fact::ApprovalDenied(_)
+        | Fact::ApprovalExpired(_)
+        | Fact::ApprovalVoid(_)
         | Fact::AttemptStarted(_)
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
-        | Fact::StopReleased(_) => true,
+        | Fact::StopReleased(_)
+        // Of those notifiers that are to have them.
+        | Fact::Checkpoint(_) => true,
         Fact::AccountChecked(checked) => checked.identity.is_err(),
         Fact::Evaluated(capsule) => !capsule.superseded && matches!(capsule.conclusion, Conclusion::Failed(_)),
         // An admission is told by the attempt that follows it; what a policy in shadow would do is nobody's alarm.
-        Fact::IntentJudged(judged) => {
-            judged.mode != Mode::Shadow && matches!(judged.verdict, Verdict::Refused(_) | Verdict::NeedsApproval(_))
-        }
+        Fact::IntentJudged(judged) => judged.mode != Mode::Shadow && matches!(judged.verdict, Verdict::Refused(_)),
         Fact::AttemptSettled(settled) => settled.settled != Settled::NotSeen,
         Fact::Genesis(_)
         | Fact::HostStarted(_)
@@ -144,7 +162,10 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::TargetLooked(_)
         | Fact::AttemptEnded(_)
         | Fact::NoticeSent(_)
+        // The attempt that follows says it.
+        | Fact::ApprovalUsed(_)
         // It is no trouble of the host's, and a credential must not be a way to flood people.
+        | Fact::ApprovalRefused(_)
         | Fact::AccessDenied(_) => false,
     }
 }
@@ -163,6 +184,11 @@ pub fn of(record: &Record) -> Notice {
         policy: policy_of(fact).cloned(),
         intent: intent_of(fact),
         alert: None,
+        approval: approval::of(fact),
+        checkpoint: match fact {
+            Fact::Checkpoint(checkpoint) => Some(checkpoint.clone()),
+            _ => None,
+        },
     }
 }
 
@@ -206,7 +232,7 @@ impl Intent {
         let Some(proposal) = proposal else { return };
         self.action = cut(&proposal.action);
         self.target = cut(&proposal.target);
-        self.change = change(proposal);
+        self.change = change(&proposal.parameters, &proposal.expects);
         self.reason = cut(&proposal.reason);
         self.proposed_at = Some(at);
     }
@@ -223,15 +249,15 @@ impl Alert {
     }
 }
 
-/// What a proposal changes: `desired 4 → 6` where it says what it expects, otherwise `desired 6`.
-fn change(proposal: &Proposal) -> String {
-    let attributes = |json: &crate::json::Json| json.read::<BTreeMap<String, Value>>().unwrap_or_default();
-    let before = attributes(&proposal.expects);
+/// What parameters change: `desired 4 → 6` where it is said what is expected, otherwise `desired 6`.
+pub(crate) fn change(parameters: &Json, expects: &Json) -> String {
+    let attributes = |json: &Json| json.read::<BTreeMap<String, Value>>().unwrap_or_default();
+    let before = attributes(expects);
     let one = |(name, after): (&String, &Value)| match before.get(name) {
         Some(before) => format!("{name} {} → {}", plain(before), plain(after)),
         None => format!("{name} {}", plain(after)),
     };
-    cut(&attributes(&proposal.parameters).iter().map(one).collect::<Vec<_>>().join(", "))
+    cut(&attributes(parameters).iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
 fn plain(value: &Value) -> String {
@@ -251,6 +277,7 @@ fn policy_of(fact: &Fact) -> Option<&PolicyName> {
         Fact::Evaluated(capsule) => Some(&capsule.policy),
         Fact::EvaluationSkipped(skipped) => Some(&skipped.policy),
         Fact::IntentJudged(judged) => Some(&judged.policy),
+        Fact::ApprovalRequested(requested) => Some(&requested.policy),
         _ => None,
     }
 }
@@ -271,7 +298,7 @@ fn intent_of(fact: &Fact) -> Option<Intent> {
             Some(Intent::new(settled.intent, state))
         }
         Fact::IntentEnded(ended) => Some(Intent::new(ended.intent, ended.how.to_string())),
-        _ => None,
+        _ => approval::intent_of(fact).map(|(intent, state)| Intent::new(intent, state)),
     }
 }
 
@@ -289,12 +316,17 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::PluginRefused(_)
         | Fact::ConfigurationRefused(_)
         | Fact::ClockJumped(_)
-        | Fact::AccountChecked(_) => Urgency::Person,
-        Fact::IntentJudged(judged) if matches!(judged.verdict, Verdict::NeedsApproval(_)) => Urgency::Person,
+        | Fact::AccountChecked(_)
+        | Fact::ApprovalRequested(_)
+        | Fact::ApprovalReminded(_)
+        | Fact::ApprovalExpired(_) => Urgency::Person,
+        // Whoever approved it takes it to be done.
+        Fact::ApprovalVoid(void) if !void.given.is_empty() => Urgency::Person,
         Fact::AttemptSettled(settled) if settled.settled == Settled::ForAPerson => Urgency::Person,
         Fact::IntentEnded(ended) => match ended.how {
             IntentEnd::Verified | IntentEnd::Undone => Urgency::Info,
-            IntentEnd::Expired => Urgency::Warning,
+            // What expired or is void was told as such by the record before it.
+            IntentEnd::Expired | IntentEnd::Denied | IntentEnd::Void => Urgency::Warning,
             IntentEnd::Unverified | IntentEnd::Failed | IntentEnd::Unknown => Urgency::Person,
         },
         Fact::TailCut(_)
@@ -306,6 +338,10 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::StopEngaged(_)
         | Fact::StopReleased(_)
         | Fact::PluginRemoved(_)
+        | Fact::ApprovalWithdrawn(_)
+        | Fact::ApprovalDenied(_)
+        | Fact::ApprovalVoid(_)
+        | Fact::ApprovalRefused(_)
         | Fact::AccessDenied(_) => Urgency::Warning,
         Fact::AttemptStarted(_)
         | Fact::Genesis(_)
@@ -322,7 +358,10 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::EpisodeEnded(_)
         | Fact::TargetLooked(_)
         | Fact::AttemptEnded(_)
-        | Fact::NoticeSent(_) => Urgency::Info,
+        | Fact::ApprovalGiven(_)
+        | Fact::ApprovalUsed(_)
+        | Fact::NoticeSent(_)
+        | Fact::Checkpoint(_) => Urgency::Info,
     }
 }
 
@@ -390,6 +429,18 @@ fn words(fact: &Fact) -> String {
         | Fact::AttemptEnded(_)
         | Fact::NoticeSent(_) => fact.kind().to_owned(),
         Fact::AccessDenied(denied) => format!("{} was denied {}", denied.who, denied.what),
+        Fact::ApprovalRequested(_)
+        | Fact::ApprovalReminded(_)
+        | Fact::ApprovalGiven(_)
+        | Fact::ApprovalWithdrawn(_)
+        | Fact::ApprovalDenied(_)
+        | Fact::ApprovalExpired(_)
+        | Fact::ApprovalUsed(_)
+        | Fact::ApprovalVoid(_)
+        | Fact::ApprovalRefused(_) => approval::words(fact),
+        Fact::Checkpoint(Checkpoint { seq, hash, signature, .. }) => {
+            format!("checkpoint of record {seq} {hash}, signed {signature}")
+        }
     }
 }
 
@@ -461,11 +512,9 @@ mod tests {
 
     #[test]
     fn a_change_without_an_expectation_says_what_it_wants() {
-        let mut proposal = fixture::proposal();
-        proposal.expects = crate::json::Json::empty_object();
-        assert_eq!(change(&proposal), "desired 6");
-        proposal.parameters = crate::json::Json::empty_object();
-        assert_eq!(change(&proposal), "");
+        let parameters = fixture::proposal().parameters;
+        assert_eq!(change(&parameters, &Json::empty_object()), "desired 6");
+        assert_eq!(change(&Json::empty_object(), &Json::empty_object()), "");
     }
 
     #[test]

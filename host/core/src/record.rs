@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     alert::Alert,
+    approval::record::{
+        ApprovalDenied, ApprovalExpired, ApprovalGiven, ApprovalRefused, ApprovalReminded, ApprovalRequested,
+        ApprovalUsed, ApprovalVoid, ApprovalWithdrawn,
+    },
     configuration::{Configuration, Mode},
     digest::Digest,
     evaluation::{Capsule, Proposal},
@@ -120,6 +124,24 @@ facts! {
     TargetLooked(Box<TargetLooked>) = "target-looked",
     /// The guard answered.
     IntentJudged(Box<IntentJudged>) = "intent-judged",
+    /// An intent needs people: the plan that they are shown.
+    ApprovalRequested(Box<ApprovalRequested>) = "approval-requested",
+    /// Half of the time has passed, and too few have said yes.
+    ApprovalReminded(ApprovalReminded) = "approval-reminded",
+    /// A person said yes to a plan.
+    ApprovalGiven(ApprovalGiven) = "approval-given",
+    /// A person took their yes back.
+    ApprovalWithdrawn(ApprovalWithdrawn) = "approval-withdrawn",
+    /// A person said no: the intent ends.
+    ApprovalDenied(ApprovalDenied) = "approval-denied",
+    /// Nobody, or too few, said yes in time: the intent ends.
+    ApprovalExpired(ApprovalExpired) = "approval-expired",
+    /// An intent was admitted on the approvals of people. They cannot be used again.
+    ApprovalUsed(ApprovalUsed) = "approval-used",
+    /// What was to be approved, or was, is no longer so.
+    ApprovalVoid(ApprovalVoid) = "approval-void",
+    /// Something that was said of an approval, and does not count.
+    ApprovalRefused(ApprovalRefused) = "approval-refused",
     /// A call to AWS is about to be made.
     AttemptStarted(Box<AttemptStarted>) = "attempt-started",
     /// The call came back, or did not.
@@ -136,6 +158,8 @@ facts! {
     NoticeSent(NoticeSent) = "notice-sent",
     /// Somebody with a credential asked for what its role does not allow, and did not get it.
     AccessDenied(AccessDenied) = "access-denied",
+    /// The host signed how far the journal had come.
+    Checkpoint(Checkpoint) = "checkpoint",
 }
 
 impl Fact {
@@ -150,6 +174,14 @@ impl Fact {
             Self::UndoProposed(undo) => Some(undo.episode),
             Self::TargetLooked(looked) => Some(looked.episode),
             Self::IntentJudged(judged) => Some(judged.episode),
+            Self::ApprovalRequested(requested) => Some(requested.episode),
+            Self::ApprovalReminded(reminded) => Some(reminded.episode),
+            Self::ApprovalGiven(given) => Some(given.episode),
+            Self::ApprovalWithdrawn(withdrawn) => Some(withdrawn.episode),
+            Self::ApprovalDenied(denied) => Some(denied.episode),
+            Self::ApprovalExpired(expired) => Some(expired.episode),
+            Self::ApprovalUsed(used) => Some(used.episode),
+            Self::ApprovalVoid(void) => Some(void.episode),
             Self::AttemptStarted(attempt) => Some(attempt.episode),
             Self::AttemptEnded(ended) => Some(ended.episode),
             Self::AttemptSettled(settled) => Some(settled.episode),
@@ -175,7 +207,10 @@ impl Fact {
             | Self::ClockAccepted(_)
             | Self::StopEngaged(_)
             | Self::StopReleased(_)
-            | Self::AccessDenied(_) => None,
+            // It may name an intent that there is not.
+            | Self::ApprovalRefused(_)
+            | Self::AccessDenied(_)
+            | Self::Checkpoint(_) => None,
         }
     }
 }
@@ -612,6 +647,14 @@ pub struct IntentJudged {
     pub checks: Vec<Checked>,
     /// The version of the guardrails that answered.
     pub guardrails: Digest,
+    /// How many people had approved its plan.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub approvals: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+const fn is_none(people: &u32) -> bool {
+    *people == 0
 }
 
 /// The guard's answer.
@@ -822,6 +865,10 @@ pub enum IntentEnd {
     Undone,
     /// Nobody approved it in time, or its episode ended first.
     Expired,
+    /// A person denied it.
+    Denied,
+    /// What people were shown or approved is no longer so.
+    Void,
 }
 
 impl fmt::Display for IntentEnd {
@@ -833,6 +880,8 @@ impl fmt::Display for IntentEnd {
             Self::Unknown => "unknown",
             Self::Undone => "undone",
             Self::Expired => "expired",
+            Self::Denied => "denied",
+            Self::Void => "void",
         })
     }
 }
@@ -929,4 +978,20 @@ pub struct AccessDenied {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// See [`Fact::Checkpoint`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Checkpoint {
+    /// Whose journal, as its `genesis` says.
+    pub host: String,
+    /// The record that was the last one then.
+    pub seq: Seq,
+    /// Its hash, which fixes every record up to it.
+    pub hash: Digest,
+    /// The public key of the host, Ed25519 (RFC 8032), as 64 hexadecimal digits.
+    pub key: String,
+    /// The signature over the text `balm checkpoint 1`, host, number and hash, each with a newline; 128 hexadecimal digits.
+    pub signature: String,
 }

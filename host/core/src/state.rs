@@ -4,6 +4,8 @@
 //! running the host are the same code. It owns what is open, what is due and what counts; every collection has a cap in
 //! `caps`. It refuses to decide anything: that is `decide`'s, before the record is written.
 
+mod approvals;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     action::{Change, Direction},
     alert::AlertKey,
+    approval::{Closed, Requests},
     caps,
     configuration::{Configuration, Mode},
     digest::Digest,
@@ -67,6 +70,8 @@ pub struct State {
     pub episodes: BTreeMap<EpisodeId, Episode>,
     /// Intents that have not ended.
     pub intents: BTreeMap<IntentId, Intent>,
+    /// Approvals that were asked for.
+    pub approvals: Requests,
     /// The newest episode of each alert; see [`State::index`].
     #[serde(skip)]
     pub(crate) by_alert: HashMap<AlertKey, EpisodeId>,
@@ -121,7 +126,7 @@ pub(crate) enum Timer {
     Evaluate(EpisodeId, PolicyName, u32),
     /// The target is to be looked at.
     Look(IntentId, Purpose),
-    /// Nobody approved.
+    /// Nobody approved: people are told once more, or it expires.
     Approval(IntentId),
     /// The episode expires, or is forgotten.
     Episode(EpisodeId),
@@ -192,7 +197,11 @@ impl State {
         self.apply_fact(record);
         if notice::is_worth_telling(&record.fact) {
             let waiting = Waiting::of(record);
-            for (notifier, notices) in &mut self.notices {
+            let is_checkpoint = matches!(record.fact, Fact::Checkpoint(_));
+            let checkpoints = &self.configuration.checkpoints;
+            // Checkpoints are for whoever keeps them, and nothing that people want to read.
+            let wants = |notifier: &NotifierName| !is_checkpoint || checkpoints.contains(notifier);
+            for (notifier, notices) in self.notices.iter_mut().filter(|(notifier, _)| wants(notifier)) {
                 if let Some(at) = notices.push(waiting, record.at) {
                     self.timers.insert((at, Timer::Tell(notifier.clone())));
                 }
@@ -229,6 +238,14 @@ impl State {
             Fact::UndoProposed(undo) => self.apply_undo(seq, undo),
             Fact::TargetLooked(looked) => self.apply_looked(looked),
             Fact::IntentJudged(judged) => self.apply_judged(judged),
+            Fact::ApprovalRequested(_)
+            | Fact::ApprovalReminded(_)
+            | Fact::ApprovalGiven(_)
+            | Fact::ApprovalWithdrawn(_)
+            | Fact::ApprovalDenied(_)
+            | Fact::ApprovalExpired(_)
+            | Fact::ApprovalUsed(_)
+            | Fact::ApprovalVoid(_) => self.apply_approval(seq, &record.fact),
             Fact::AttemptStarted(attempt) => self.apply_attempt_started(attempt),
             Fact::AttemptEnded(ended) => self.apply_attempt_ended(ended),
             Fact::AttemptSettled(settled) => self.apply_settled(settled),
@@ -254,7 +271,9 @@ impl State {
             | Fact::PluginRefused(_)
             | Fact::ConfigurationRefused(_)
             | Fact::Reloaded(_)
-            | Fact::AccessDenied(_) => {}
+            | Fact::ApprovalRefused(_)
+            | Fact::AccessDenied(_)
+            | Fact::Checkpoint(_) => {}
         }
     }
 
@@ -289,11 +308,13 @@ impl State {
             match timer {
                 Timer::Evaluate(episode, policy, generation) => self.rouse(episode, &policy, generation),
                 Timer::Look(intent, purpose) => {
-                    if self.intents.contains_key(&intent) {
+                    // A person may have withdrawn their yes before a look was tried again.
+                    let waits = |intent: &Intent| purpose == Purpose::Guard && intent.stage == Stage::Approval;
+                    if self.intents.get(&intent).is_some_and(|intent| !waits(intent)) {
                         self.looks.insert((intent, purpose));
                     }
                 }
-                // The records that say that it expired follow in the same batch.
+                // The records that say what follows are in the same batch.
                 Timer::Approval(_) => {}
                 // That the time has come is enough.
                 Timer::Tell(_) => {}
@@ -562,7 +583,7 @@ impl State {
             Verdict::NeedsApproval(_) => {
                 if let Some(intent) = self.intents.get_mut(&judged.intent) {
                     intent.stage = Stage::Approval;
-                    let until = now + self.configuration.timing.max_alert_age();
+                    let (_, until) = self.configuration.approval.deadlines(now);
                     self.timers.insert((until, Timer::Approval(judged.intent)));
                 }
             }
@@ -656,14 +677,19 @@ impl State {
             past.state = IntentEnd::Undone.to_string();
         }
         let open = self.episodes.get(&episode).is_some_and(|episode| episode.ended.is_none());
-        if how == IntentEnd::Unverified && open {
-            self.trigger(episode, &policy, Trigger::Unverified);
+        let idle = self.concern(episode, &policy).is_some_and(|concern| concern.phase == Phase::Idle);
+        match how {
+            IntentEnd::Unverified if open => self.trigger(episode, &policy, Trigger::Unverified),
+            // What people approved is no longer the plan: the policy looks again, at things as they are.
+            IntentEnd::Void if open && idle => self.trigger(episode, &policy, Trigger::LookAgain),
+            _ => {}
         }
     }
 
     /// The intent is over: it moves into the history of its concern.
     fn close(&mut self, id: IntentId, word: &str) {
         let Some(intent) = self.intents.remove(&id) else { return };
+        self.approvals.close(id, Closed::Void);
         for purpose in [Purpose::Guard, Purpose::Trace, Purpose::Verify] {
             self.looks.remove(&(id, purpose));
         }

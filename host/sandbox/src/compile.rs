@@ -2,11 +2,11 @@
 //!
 //! wasmtime promises nothing about what compiling costs, so [`compile`] is made to be run in a process of its own that is
 //! limited from outside; what it hands over goes back into a sandbox as [`Compiled`]. Before anything is compiled the form is
-//! looked at: size, functions, modules and how deep they are nested. It refuses to know processes and files.
+//! looked at: size, functions, modules, how deep they are nested, and how texts are encoded. It refuses to know processes and files.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use wasmparser::{Parser, Payload};
+use wasmparser::{CanonicalFunction, CanonicalOption, ComponentCanonicalSectionReader, Parser, Payload};
 use wasmtime::{Engine, component::Component};
 
 use crate::{
@@ -81,11 +81,28 @@ fn check_parts(bytes: &[u8]) -> Result<(), LoadError> {
             Payload::CodeSectionStart { count, .. } => functions = functions.saturating_add(count),
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => (parts, depth) = (parts + 1, depth + 1),
             Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentCanonicalSection(functions) => check_encodings(functions)?,
             _ => {}
         }
         most("functions", functions, limits::FUNCTIONS)?;
         most("nested modules and components", parts, limits::PARTS)?;
         most("levels of nesting", depth, limits::DEPTH)?;
+    }
+    Ok(())
+}
+
+/// Texts cross the boundary in UTF-8 alone: nothing that is built for a policy has any other, and each of wasmtime's
+/// transcoders for UTF-16 and Latin-1 has had an advisory of its own. Functions that are neither lifted nor lowered belong
+/// to the asynchronous ABI, which is off.
+fn check_encodings(functions: ComponentCanonicalSectionReader<'_>) -> Result<(), LoadError> {
+    for function in functions {
+        let options = match function.map_err(|error| LoadError::Invalid(error.to_string()))? {
+            CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => options,
+            _ => continue,
+        };
+        if options.iter().any(|option| matches!(option, CanonicalOption::UTF16 | CanonicalOption::CompactUTF16)) {
+            return Err(LoadError::NotUtf8);
+        }
     }
     Ok(())
 }

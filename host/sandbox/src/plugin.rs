@@ -63,6 +63,9 @@ pub enum LoadError {
         /// How many there may be.
         most: u32,
     },
+    /// Its texts are encoded otherwise.
+    #[error("its texts are in UTF-16 or Latin-1; a policy's are in UTF-8 (string-encoding=utf8)")]
+    NotUtf8,
     /// It cannot be compiled.
     #[error("it cannot be compiled: {0}")]
     Invalid(String),

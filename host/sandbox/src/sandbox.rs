@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm, Strategy,
-    component::Linker,
+    WasmFeatures, component::Linker,
 };
 
 use crate::{contract, limits, store::Guest, wasi};
@@ -102,7 +102,9 @@ fn no_features(config: &mut Config) {
         .wasm_multi_memory(false)
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)
-        .wasm_extended_const(false);
+        .wasm_extended_const(false)
+        // There is no method of its own for it in a build without garbage collection.
+        .wasm_features(WasmFeatures::FUNCTION_REFERENCES, false);
 }
 
 fn pool() -> PoolingAllocationConfig {
@@ -122,6 +124,7 @@ fn pool() -> PoolingAllocationConfig {
         .max_unused_warm_slots(limits::INSTANCES)
         .linear_memory_keep_resident(limits::MEMORY_KEPT_BYTES)
         .table_keep_resident(limits::TABLE_KEPT_BYTES)
+        .async_stack_keep_resident(limits::STACK_KEPT_BYTES)
         .pagemap_scan(Enabled::Auto);
     pool
 }

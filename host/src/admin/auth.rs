@@ -17,7 +17,7 @@ use axum::{
     extract::FromRequestParts,
     http::{StatusCode, header::AUTHORIZATION, request::Parts},
 };
-use balm_core::{input::Input, record::AccessDenied};
+use balm_core::{approval::Speaker, input::Input, record::AccessDenied};
 
 use super::{Admin, problem::Problem};
 use crate::{
@@ -43,6 +43,7 @@ pub(crate) struct Doors {
     credentials: Vec<Credential>,
     metrics: MetricsFor,
     denials: Denials,
+    refusals: Denials,
     answers: [AtomicU64; 5],
     strangers: AtomicU64,
 }
@@ -54,6 +55,7 @@ impl Doors {
             credentials: configured.map_or_else(Vec::new, |admin| admin.credentials.clone()),
             metrics: configured.map_or(MetricsFor::Viewers, |admin| admin.metrics),
             denials: Denials::default(),
+            refusals: Denials::default(),
             answers: Default::default(),
             strangers: AtomicU64::new(0),
         }
@@ -70,6 +72,11 @@ impl Doors {
         ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(self.answers.iter().map(|count| count.load(Relaxed)))
     }
 
+    /// What a caller said of an approval did not count, and is a record. A caller makes as many of those as of denials.
+    pub(super) fn refused(&self, who: &str) {
+        let _ = self.refusals.take(who, Instant::now());
+    }
+
     /// How many requests came without a valid token.
     pub(super) fn strangers(&self) -> u64 {
         self.strangers.load(Relaxed)
@@ -81,6 +88,8 @@ impl Doors {
 pub(crate) struct Caller {
     /// As records call them.
     pub(crate) who: String,
+    /// The same, as it is looked up among those who may approve.
+    speaker: Speaker,
     role: Role,
 }
 
@@ -90,11 +99,17 @@ impl Caller {
     pub(super) fn local(uid: Option<u32>) -> Self {
         let who =
             uid.map_or_else(|| "an unknown user of this machine".into(), |uid| format!("user {uid} of this machine"));
-        Self { who, role: Role::Admin }
+        Self { who, speaker: Speaker::User(uid), role: Role::Admin }
     }
 
     fn holder(credential: &Credential) -> Self {
-        Self { who: format!("{} ({})", credential.name, credential.role), role: credential.role }
+        let speaker = Speaker::Holder(credential.name.to_string());
+        Self { who: format!("{} ({})", credential.name, credential.role), speaker, role: credential.role }
+    }
+
+    /// The same, as it is looked up among those who may approve.
+    pub(super) fn speaker(&self) -> Speaker {
+        self.speaker.clone()
     }
 }
 
@@ -103,6 +118,10 @@ pub(crate) struct Reader;
 
 /// A caller who may change what the host does now.
 pub(crate) struct Operator(pub(crate) Caller);
+
+/// A caller who may say something of approvals. On the socket that is whoever shows a token, or else the user: it takes a
+/// name of the configuration to approve, and the right to open the socket is none.
+pub(crate) struct Approver(pub(crate) Caller);
 
 /// A caller who may read the metrics.
 pub(super) struct Scraper;
@@ -123,6 +142,20 @@ impl FromRequestParts<Arc<Admin>> for Operator {
     }
 }
 
+impl FromRequestParts<Arc<Admin>> for Approver {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Arc<Admin>) -> Result<Self, Problem> {
+        let caller = admit(admin, parts, Need::Approve).await?;
+        if admin.doors.refusals.are_spent(&caller.who, Instant::now()) {
+            tracing::warn!(who = caller.who, "what was said of an approval is not heard: too much of it did not count");
+            let detail = "too much that was said as this caller did not count: try again in some seconds";
+            return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail));
+        }
+        Ok(Self(caller))
+    }
+}
+
 impl FromRequestParts<Arc<Admin>> for Scraper {
     type Rejection = Problem;
 
@@ -137,9 +170,10 @@ impl FromRequestParts<Arc<Admin>> for Scraper {
 /// The caller of a request, if it may what it asks for.
 async fn admit(admin: &Admin, parts: &Parts, need: Need) -> Result<Caller, Problem> {
     // Only the socket's listener puts a caller there.
+    let shows_token = need == Need::Approve && parts.headers.contains_key(AUTHORIZATION);
     let caller = match parts.extensions.get::<Caller>() {
-        Some(local) => local.clone(),
-        None => authenticate(admin, parts)?,
+        Some(local) if !shows_token => local.clone(),
+        Some(_) | None => authenticate(admin, parts)?,
     };
     if caller.role.may(need) {
         return Ok(caller);
@@ -187,11 +221,7 @@ impl Denials {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let full = || Bucket { left: DENIALS_AT_ONCE, since: now, unrecorded: 0 };
         let bucket = buckets.entry(who.to_owned()).or_insert_with(full);
-        let more = now.duration_since(bucket.since).as_secs() / DENIAL_EVERY.as_secs();
-        if more > 0 {
-            bucket.left = bucket.left.saturating_add(u32::try_from(more).unwrap_or(u32::MAX)).min(DENIALS_AT_ONCE);
-            bucket.since = now;
-        }
+        bucket.fill(now);
         match bucket.left.checked_sub(1) {
             Some(left) => {
                 bucket.left = left;
@@ -205,9 +235,42 @@ impl Denials {
     }
 }
 
+impl Denials {
+    /// Whether no further one would be recorded now.
+    fn are_spent(&self, who: &str, now: Instant) -> bool {
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.get_mut(who).is_some_and(|bucket| {
+            bucket.fill(now);
+            bucket.left == 0
+        })
+    }
+}
+
+impl Bucket {
+    fn fill(&mut self, now: Instant) {
+        let more = now.duration_since(self.since).as_secs() / DENIAL_EVERY.as_secs();
+        if more > 0 {
+            self.left = self.left.saturating_add(u32::try_from(more).unwrap_or(u32::MAX)).min(DENIALS_AT_ONCE);
+            self.since = now;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_count_is_heard_until_it_comes_too_fast() {
+        let (refusals, start) = (Denials::default(), Instant::now());
+        assert!(!refusals.are_spent("ada", start), "nothing was said yet");
+        for _ in 0..DENIALS_AT_ONCE {
+            assert!(!refusals.are_spent("ada", start));
+            refusals.take("ada", start);
+        }
+        assert!(refusals.are_spent("ada", start) && !refusals.are_spent("grace", start));
+        assert!(!refusals.are_spent("ada", start + DENIAL_EVERY));
+    }
 
     #[test]
     fn denials_are_recorded_until_they_come_too_fast_and_then_counted() {

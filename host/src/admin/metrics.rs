@@ -47,6 +47,7 @@ fn write_numbers(admin: &Admin, text: &mut Text) {
     text.gauge("balm_backlog", "Evaluations and looks that wait for their turn.", numbers.backlog);
     text.gauge("balm_episodes", "Episodes open or remembered.", numbers.episodes);
     text.gauge("balm_intents", "Intents that have not ended.", numbers.intents);
+    text.gauge("balm_approvals_waiting", "Intents that wait for the approval of people.", numbers.approvals);
     let help = "By how much the clock was set ahead and nobody has accepted.";
     let (seconds, ms) = (numbers.clock_ahead_ms / 1000, numbers.clock_ahead_ms % 1000);
     text.gauge("balm_clock_ahead_seconds", help, format!("{seconds}.{ms:03}"));

@@ -9,6 +9,7 @@ mod events;
 mod metrics;
 mod openapi;
 mod problem;
+mod routes_approvals;
 mod routes_health;
 mod routes_operate;
 mod routes_records;
@@ -28,13 +29,13 @@ use self::problem::Problem;
 pub(crate) use self::{
     auth::Doors,
     problem::Said,
+    routes_approvals::{ApprovalRequest, ApprovalView, Approvals},
     routes_operate::{NotifyTest, ResumeRequest, StopRequest, Why},
     socket::{SOCKET, bind, serve},
 };
 use crate::{
     audit::Audit,
     engine::Inbox,
-    history::Verified,
     http::alerts,
     journal::Log,
     kill_switch::KillSwitch,
@@ -42,6 +43,7 @@ use crate::{
     notify::Notifiers,
     reload::{Requests, Shown},
     status::Status,
+    upkeep::Verified,
 };
 
 /// Questions that read files or the state at once: one person's large question must not hold up the host.
@@ -86,6 +88,8 @@ pub(crate) struct About {
     pub(crate) started_at: Timestamp,
     /// Where alerts come in, behind which a source's name follows.
     pub(crate) alerts_at: String,
+    /// The public key of its checkpoints, Ed25519, as 64 hexadecimal digits.
+    pub(crate) checkpoint_key: String,
 }
 
 /// Turns for questions, and places for listeners to events.

@@ -18,7 +18,9 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Admin, events, problem, routes_health, routes_operate, routes_records, routes_state, schema};
+use super::{
+    Admin, events, problem, routes_approvals, routes_health, routes_operate, routes_records, routes_state, schema,
+};
 
 /// The document as it is served.
 #[derive(Clone)]
@@ -35,6 +37,7 @@ pub(super) struct Document(pub(super) Bytes);
         (name = "state", description = "How things stand now."),
         (name = "records", description = "What happened, and why."),
         (name = "operate", description = "What changes what the host does now."),
+        (name = "approvals", description = "What waits for people, and what they say to it."),
         (name = "health", description = "Whether the host is well."),
     ),
     components(schemas(problem::Written, schema::Record)),
@@ -62,6 +65,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(routes_operate::accept_clock))
         .routes(routes!(routes_operate::reload))
         .routes(routes!(routes_operate::test_notifier))
+        .routes(routes!(routes_approvals::list_approvals, routes_approvals::give_approval))
+        .routes(routes!(routes_approvals::withdraw_approval))
+        .routes(routes!(routes_approvals::deny_approval))
 }
 
 /// Add what holds for every operation, and so stands at none of them: how callers prove who they are, and the answers

@@ -250,7 +250,7 @@ pub(super) async fn test_notifier(
 }
 
 /// Who and why, for a record.
-fn person(Caller { who, .. }: Caller, why: String) -> Result<Person, Problem> {
+pub(super) fn person(Caller { who, .. }: Caller, why: String) -> Result<Person, Problem> {
     let chars = why.chars().count();
     if (1..=schema::WHY_CHARS).contains(&chars) {
         return Ok(Person { who, why });

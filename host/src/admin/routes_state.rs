@@ -26,9 +26,9 @@ use super::{
     schema::{self, Number},
 };
 use crate::{
-    history::Verified,
     journal::Log,
     status::{Numbers, PluginView, PolicyView, View},
+    upkeep::Verified,
 };
 
 /// Episodes and intents of one answer.

@@ -1,24 +1,24 @@
 //! `balm audit`: what happened, and why, from the running host or from the journal itself.
 
 use std::{
-    collections::VecDeque,
-    fs::File,
-    io::{self, BufRead as _, BufReader, Write as _},
+    collections::{BTreeSet, VecDeque},
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use balm_core::{
-    beginning::{self, Beginning},
-    line::{self, Chain},
+    digest::Digest,
+    line,
     name::{EpisodeId, IntentId, Seq},
-    record::Record,
+    record::Fact,
 };
 use clap::Subcommand;
 
-use super::{Place, client, client::Client, show};
-use crate::journal::{self, Scanned};
+use super::{Place, client, client::Client, find, show, verify};
+use crate::{export, journal, plugins};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -50,12 +50,23 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check that nothing in the journal, or in an export of it, was changed, moved or left out.
-    Verify {
+    /// Find records by what they are about, oldest first, page by page; all that is named must hold. The host may run.
+    #[command(after_help = "\
+Examples:
+  balm audit find --policy web-cpu --result failed
+  balm audit find --target arn:aws:ecs:eu-central-1:123456789012:service/prod/web --since 2026-11-01T00:00:00Z
+  balm audit find --verdict limits --json --limit 1000")]
+    Find(Box<find::Find>),
+    /// Check that nothing in the journal, or in an export of it, was changed, moved or left out, and that its checkpoints fit.
+    #[command(after_help = "\
+Examples:
+  balm audit verify                                 the journal of the data directory
+  balm audit verify history.jsonl --checkpoint kept.txt --key \"$(cat balm.pub)\"")]
+    Verify(verify::Verify),
+    /// Print the public key that this host signs its checkpoints with.
+    Key {
         #[command(flatten)]
         place: Place,
-        /// An export, instead of the journal of the data directory.
-        file: Option<PathBuf>,
     },
     /// Write all records as JSON lines, each with its hash, so that anybody can verify them.
     Export {
@@ -64,6 +75,9 @@ pub(super) enum Command {
         /// Where to; the standard output otherwise.
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+        /// A directory to put every version of a plugin into that the records name, named by its digest, for a replay elsewhere.
+        #[arg(long, value_name = "DIR")]
+        plugins: Option<PathBuf>,
     },
 }
 
@@ -78,9 +92,10 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Show { place, id, json } => return show_chain(&place, &id, json),
-        Command::Verify { place, file: None } => return verify_journal(&place.data()?),
-        Command::Verify { file: Some(file), .. } => return verify_export(&file),
-        Command::Export { place, to } => export(&place.data()?, to.as_deref())?,
+        Command::Find(find) => return find::run(&find),
+        Command::Verify(verify) => return verify::run(&verify),
+        Command::Key { place } => return verify::show_key(&place.data()?),
+        Command::Export { place, to, plugins } => write_export(&place.data()?, to.as_deref(), plugins.as_deref())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -182,42 +197,7 @@ fn chain_of_journal(data: &Path, id: &str) -> anyhow::Result<Vec<Vec<u8>>> {
     Ok(lines)
 }
 
-fn verify_journal(data: &Path) -> anyhow::Result<ExitCode> {
-    let Scanned { begins, chain, torn_bytes } = journal::scan(data, |_, _, _| {})?;
-    say_verified(begins, chain);
-    if torn_bytes > 0 {
-        println!("behind them: {torn_bytes} bytes of an unfinished write, which nobody was told of");
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn say_verified(begins: Chain, chain: Chain) {
-    let (count, hash) = (chain.seq.0 - begins.seq.0, chain.hash);
-    let from = match begins {
-        Chain::START => String::new(),
-        Chain { seq, .. } => format!(", from record {} on: older ones are no longer kept", seq.next()),
-    };
-    println!("{count} records are whole and in order{from}; the last one's hash is {hash}");
-}
-
-/// The end of an exported line, behind the journal's own JSON without its last brace.
-fn with_hash(json: &[u8], hash: &balm_core::digest::Digest) -> Vec<u8> {
-    let mut line = json.strip_suffix(b"}").unwrap_or(json).to_vec();
-    line.extend_from_slice(format!(",\"hash\":\"{hash}\"}}\n").as_bytes());
-    line
-}
-
-/// The journal's JSON and the hash of an exported line.
-fn without_hash(line: &[u8]) -> Option<(Vec<u8>, balm_core::digest::Digest)> {
-    const END: usize = r#","hash":""}"#.len() + 64;
-    let at = line.len().checked_sub(END)?;
-    let hash = line[at..].strip_prefix(br#","hash":""#)?.strip_suffix(br#""}"#)?;
-    let mut json = line[..at].to_vec();
-    json.push(b'}');
-    Some((json, balm_core::digest::Digest::from_hex(hash)?))
-}
-
-fn export(data: &Path, to: Option<&Path>) -> anyhow::Result<()> {
+fn write_export(data: &Path, to: Option<&Path>, plugins: Option<&Path>) -> anyhow::Result<()> {
     let mut out: Box<dyn io::Write> = match to {
         Some(path) => {
             let file = File::create_new(path).with_context(|| format!("{} cannot be written", path.display()))?;
@@ -225,65 +205,24 @@ fn export(data: &Path, to: Option<&Path>) -> anyhow::Result<()> {
         }
         None => Box::new(io::BufWriter::new(io::stdout().lock())),
     };
-    let mut failed = None;
-    journal::scan(data, |hash, _: &Record, line| {
-        if let Some((_, json)) = line::split(line)
-            && failed.is_none()
-        {
-            failed = out.write_all(&with_hash(json, &hash)).err();
-        }
+    let name = to.map_or_else(|| "the standard output".to_owned(), |path| path.display().to_string());
+    let mut versions = BTreeSet::new();
+    export::write(data, &name, &mut out, |record| match &record.fact {
+        Fact::PluginActivated(plugin) => drop(versions.insert(plugin.digest)),
+        // What put its version in force may be no longer kept.
+        Fact::Evaluated(capsule) => drop(versions.insert(capsule.plugin)),
+        _ => {}
     })?;
-    match failed.map_or_else(|| out.flush(), Err) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("the export cannot be written"),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    plugins.map_or(Ok(()), |dir| copy_plugins(data, dir, &versions))
 }
 
-fn verify_export(path: &Path) -> anyhow::Result<ExitCode> {
-    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let (mut chain, mut goes_on, mut beginning) = (Chain::START, false, Beginning::default());
-    for (number, line) in (1..).zip(BufReader::new(file).split(b'\n')) {
-        let line = line.with_context(|| format!("{} cannot be read", path.display()))?;
-        let place = || format!("{}:{number}", path.display());
-        let Some((json, hash)) = without_hash(&line) else { bail!("{}: this is no line of an export", place()) };
-        if chain == Chain::START {
-            chain = before_first(&json).unwrap_or(chain);
-        }
-        let checked = line::read(chain, format!("{hash} {}", String::from_utf8_lossy(&json)).as_bytes());
-        let read =
-            checked.with_context(|| format!("{}: record {} is not what was written", place(), chain.seq.next()))?;
-        chain = Chain { seq: read.record.seq, hash: read.hash };
-        goes_on = read.record.more;
-        beginning.note(&read.record, read.framing);
+fn copy_plugins(data: &Path, to: &Path, versions: &BTreeSet<Digest>) -> anyhow::Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("{} cannot be made", to.display()))?;
+    let kept = plugins::kept(data);
+    for digest in versions {
+        let file = plugins::file_name(*digest);
+        let copied = fs::copy(kept.join(&file), to.join(&file));
+        copied.with_context(|| format!("version {} of a plugin cannot be copied", digest.short()))?;
     }
-    if goes_on {
-        bail!("{} ends with record {}, and its batch goes on: the end is missing", path.display(), chain.seq);
-    }
-    if chain == Chain::START {
-        bail!("{} holds no record", path.display());
-    }
-    beginning.check().with_context(|| format!("{} is not whole", path.display()))?;
-    say_verified(beginning.first(), chain);
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Where the chain stands before the first line of an export of a journal that no longer begins with record 1.
-fn before_first(json: &[u8]) -> Option<Chain> {
-    let (record, framing) = line::read_json(json).ok()?;
-    beginning::before(record.seq, framing)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_exported_line_gives_back_the_journals_bytes() {
-        let json = br#"{"v":1,"seq":1,"at":5,"kind":"time-passed","data":{}}"#;
-        let hash = balm_core::digest::Digest::of(&[json]);
-        let line = with_hash(json, &hash);
-        assert!(serde_json::from_slice::<serde_json::Value>(&line).is_ok(), "it is JSON for everybody");
-        assert_eq!(without_hash(line.strip_suffix(b"\n").unwrap()), Some((json.to_vec(), hash)));
-        assert_eq!(without_hash(json), None);
-    }
+    Ok(())
 }

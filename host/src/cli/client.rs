@@ -17,6 +17,8 @@ use crate::admin;
 /// The running host of a data directory.
 pub(super) struct Client {
     socket: PathBuf,
+    /// Whose token is shown beside what the kernel says.
+    token: Option<String>,
 }
 
 /// Why the host did not do what it was asked.
@@ -35,7 +37,12 @@ pub(super) enum Error {
 
 impl Client {
     pub(super) fn new(data: &Path) -> Self {
-        Self { socket: data.join(admin::SOCKET) }
+        Self { socket: data.join(admin::SOCKET), token: None }
+    }
+
+    /// The same, as the holder of a credential.
+    pub(super) fn speaking_with(self, token: String) -> Self {
+        Self { token: Some(token), ..self }
     }
 
     /// Whether a host listens.
@@ -80,13 +87,15 @@ impl Client {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(connection);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", "balm")
-            .header("content-type", "application/json")
-            .body(Full::new(body))
-            .map_err(broken)?;
+            .header("content-type", "application/json");
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(body)).map_err(broken)?;
         let answer = sender.send_request(request).await.map_err(broken)?;
         if answer.status() == StatusCode::OK {
             return Ok(answer);

@@ -7,9 +7,10 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use balm_core::{
+    approval::{self, record::ApprovalRequested},
     evaluation::{Capsule, Conclusion, Proposal, Trigger},
     line,
-    name::{EpisodeId, IntentId, Seq},
+    name::{ApproverName, EpisodeId, IntentId, Seq},
     record::{
         AlertReceived, CallResult, CheckName, Checked, Fact, IntentEnd, IntentJudged, Purpose, Reception, Record,
         Settled, Verdict,
@@ -248,6 +249,31 @@ impl Story {
                 }
                 return;
             }
+            Fact::ApprovalRequested(requested) => (requested.plan.intent, approval_words(requested)),
+            Fact::ApprovalGiven(given) => {
+                let (by, person) = (&given.by, &given.person);
+                let of = format!("{} of {}", given.count, given.needs);
+                (
+                    given.intent,
+                    format!("{by} approved it ({of}; {}): {}.", person.who, person.why.trim_end_matches('.')),
+                )
+            }
+            Fact::ApprovalWithdrawn(it) => {
+                (it.intent, format!("{} took the approval back: {}.", it.by, it.person.why.trim_end_matches('.')))
+            }
+            Fact::ApprovalDenied(it) => {
+                (it.intent, format!("{} denied it: {}.", it.by, it.person.why.trim_end_matches('.')))
+            }
+            Fact::ApprovalUsed(used) => {
+                let by: Vec<&str> = used.by.iter().map(ApproverName::as_str).collect();
+                (used.intent, format!("The approval of {} is used by that, and cannot be used again.", by.join(", ")))
+            }
+            Fact::ApprovalVoid(void) => {
+                if let Some(told) = self.told(void.intent).filter(|told| told.outcome == Outcome::NeedsApproval) {
+                    told.outcome = Outcome::UnderWay;
+                }
+                (void.intent, format!("What people were asked to approve is void: {}.", void.why))
+            }
             Fact::AttemptStarted(attempt) => {
                 let Some(told) = self.told(attempt.intent) else { return };
                 told.acted = true;
@@ -293,6 +319,14 @@ impl Story {
     }
 }
 
+fn approval_words(requested: &ApprovalRequested) -> String {
+    let ApprovalRequested { plan, hash, needs, approvers, expires_at, .. } = requested;
+    let (may, command) = (approvers.len(), approval::command(plan.intent, *hash));
+    let nobody =
+        if may < *needs as usize { format!(" Only {may} may: name people in [[approver]].") } else { String::new() };
+    format!("People were asked until {expires_at}: `{command}` says yes.{nobody}")
+}
+
 fn call_words(result: &CallResult) -> String {
     match result {
         CallResult::Done { request } => format!("AWS answered that it is done, request {request}."),
@@ -308,6 +342,8 @@ impl Told {
         let found = |name| judged.checks.iter().find(|checked| checked.check == name).map_or("", |c| c.found.as_str());
         match &judged.verdict {
             Verdict::Admitted => {
+                // It may have waited for people before.
+                self.outcome = Outcome::UnderWay;
                 let by = found(CheckName::Authorization);
                 self.words.push(format!("It was admitted: all {} checks passed, {by}.", judged.checks.len()));
             }

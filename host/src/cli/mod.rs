@@ -1,19 +1,26 @@
 //! The command line: what can be asked, and who answers.
 
+mod approvals;
 mod audit;
+mod backtest;
+mod capsule;
 mod check;
 mod client;
 mod credential;
 mod explain;
+mod find;
 mod iam;
 mod init;
 mod manual;
 mod new;
 mod notify;
+mod past;
 mod plugins;
+mod replay;
 mod send;
 mod show;
 mod status;
+mod verify;
 
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +35,13 @@ use balm_core::{
 use clap::{Args, Parser, Subcommand};
 
 use self::client::Client;
-use crate::{admin, app, config, credential::Role, kill_switch, telemetry};
+use crate::{
+    admin, app,
+    backup::{self, Copied},
+    config,
+    credential::Role,
+    kill_switch, telemetry,
+};
 
 /// Runs remediation policies: alerts in, sandboxed plugins decide, guardrails check, AWS is changed, everything is
 /// recorded.
@@ -189,6 +202,25 @@ Examples:
         #[arg(long, default_value = "no reason given")]
         why: String,
     },
+    /// List the intents that wait for the approval of people: the plan in words, its hash, who has approved it, and until when.
+    Approvals {
+        #[command(flatten)]
+        place: Place,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Approve the plan of an intent, take your approval back, or deny it.
+    ///
+    /// An approval is bound to the hash of the plan that you have read, counts once, and expires. With the last one that is
+    /// needed the intent is proposed again: Balm looks afresh, every check runs, and it is done once if nothing has changed.
+    #[command(after_help = "\
+Examples:
+  balm approvals                                    what waits, with the hash of each plan
+  balm approve 1042.0 --plan HASH --why 'checked'
+  balm approve 1042.0 --plan HASH --withdraw
+  balm approve 1042.0 --plan HASH --deny --why 'the database is next'")]
+    Approve(approvals::Approve),
     /// Have the running host read its sources, notifiers, guardrails and policies again. A wrong one keeps the old, and
     /// everything that is wrong is told.
     Reload {
@@ -218,8 +250,8 @@ Examples:
     Credential {
         /// What its holder is called in records.
         name: CredentialName,
-        /// What its holder may do: a viewer reads, an operator also stops, releases and accepts the clock, an approver will
-        /// approve, an admin may everything.
+        /// What its holder may do: a viewer reads, an operator also stops, releases and accepts the clock, an approver
+        /// approves, an admin may everything.
         #[arg(long, value_enum)]
         role: Role,
         /// One object of JSON, with token, name, role and hash.
@@ -229,6 +261,47 @@ Examples:
     /// Read the audit: what happened, and why.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Show an evaluation of the past with everything that the plugin saw; or write it as a test of the policy.
+    #[command(after_help = "\
+Examples:
+  balm capsule 1042.0                               as JSON
+  balm capsule 1042.0 --as-test >> src/recorded.rs  a test of the policy that expects what was decided")]
+    Capsule(capsule::Capsule),
+    /// Make decisions of the past again, each by the version that made it, and compare them byte for byte.
+    ///
+    /// Needs no host, no network and no AWS: what a plugin saw stands in the records. The host may run. Ends with 0 if every
+    /// evaluation came out the same, with 3 if one did not or could not be made, with 1 if the history cannot be read.
+    #[command(after_help = "\
+Examples:
+  balm replay --all                                 everything in the journal of the data directory
+  balm replay 1042.0                                the decision that proposed an intent
+  balm audit export --to history.jsonl --plugins versions    here, and on another machine:
+  balm replay --all --from history.jsonl --plugins versions")]
+    Replay(replay::Replay),
+    /// Have a new version of a plugin decide what was decided in the past, and show what would have been other.
+    ///
+    /// It sees what the old version saw, readings and the history of the episode among it. Ends with 0 if it proposes the
+    /// same, with 3 if not, with 1 if it cannot be tried.
+    #[command(after_help = "\
+Examples:
+  balm backtest --candidate target/wasm32-wasip2/release/scale_ecs_service.wasm --last 30d
+  balm backtest --candidate next.wasm --policy web-cpu --from history.jsonl --json")]
+    Backtest(backtest::Backtest),
+    /// Copy what the host cannot do without into a new directory: journal, plugins and the key of checkpoints. The host may run.
+    ///
+    /// The copy is a data directory itself: to restore it, end the host and put it in the place of the other. What was recorded
+    /// after the backup is then missing.
+    #[command(after_help = "\
+Examples:
+  balm backup --to /backup/balm-2026-11-01
+  balm audit verify --data /backup/balm-2026-11-01")]
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// Where to; it must not be there yet.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
     /// Try out who is told.
     #[command(subcommand)]
     Notify(notify::Command),
@@ -306,6 +379,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let request = admin::ResumeRequest { stop, scope, why };
             resume(&place.client()?, &request)?;
         }
+        Command::Approvals { place, json } => approvals::list(&place, json)?,
+        Command::Approve(approve) => approvals::say(approve)?,
         Command::Reload { place, why } => say_done(&place.client()?.post("/reload", &admin::Why { why })?)?,
         Command::Plugins { place, json } => plugins::run(&place.client()?, json)?,
         Command::AcceptClock { place, why } => {
@@ -313,6 +388,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Credential { name, role, json } => credential::run(&name, role, json)?,
         Command::Audit(command) => return audit::run(command),
+        Command::Backup { place, to } => {
+            let Copied { records, chain } = backup::write(&place.data()?, &to)?;
+            println!("{records} records are in {}; the last one's hash is {}", to.display(), chain.hash);
+        }
+        Command::Capsule(capsule) => return capsule::run(&capsule),
+        Command::Replay(replay) => return replay::run(&replay),
+        Command::Backtest(backtest) => return backtest::run(&backtest),
         Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
         Command::Compile { cpu_seconds } => {

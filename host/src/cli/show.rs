@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use balm_core::{
+    approval::record::ApprovalRequested,
     evaluation::{Capsule, Conclusion},
     look::Reading,
+    name::ApproverName,
     record::{AlertReceived, AttemptStarted, CallResult, Checked, Fact, IntentJudged, Reception, Record, TargetLooked},
 };
 
@@ -81,6 +83,7 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
             let by = refused.by.iter().map(|by| format!("asked for by {}: {}", by.who, by.why));
             (balm_core::notice::headline(fact), refused.mistakes.iter().skip(1).cloned().chain(by).collect())
         }
+        Fact::ApprovalRequested(requested) => request_words(requested),
         Fact::ClockAccepted(accepted) => line(format!("by {}: {}", accepted.by.who, accepted.by.why)),
         // What people are told of them is all that there is to say.
         Fact::TailCut(_)
@@ -98,8 +101,27 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
         | Fact::StopReleased(_)
-        | Fact::AccessDenied(_) => line(balm_core::notice::headline(fact)),
+        | Fact::ApprovalReminded(_)
+        | Fact::ApprovalGiven(_)
+        | Fact::ApprovalWithdrawn(_)
+        | Fact::ApprovalDenied(_)
+        | Fact::ApprovalExpired(_)
+        | Fact::ApprovalUsed(_)
+        | Fact::ApprovalVoid(_)
+        | Fact::ApprovalRefused(_)
+        | Fact::AccessDenied(_)
+        | Fact::Checkpoint(_) => line(balm_core::notice::headline(fact)),
     }
+}
+
+fn request_words(requested: &ApprovalRequested) -> (String, Vec<String>) {
+    let ApprovalRequested { plan, hash, needs, approvers, expires_at, .. } = requested;
+    let names: Vec<&str> = approvers.iter().map(ApproverName::as_str).collect();
+    let may = if names.is_empty() { "nobody may approve".to_owned() } else { format!("{} may", names.join(", ")) };
+    let headline = format!("intent {} needs approval of {needs} until {expires_at}; {may}", plan.intent);
+    let versions =
+        format!("plugin {} {}, guardrails {}", plan.plugin, plan.plugin_digest.short(), plan.guardrails.short());
+    (headline, vec![format!("plan {hash}"), plan.to_string(), versions])
 }
 
 fn configured_words(configured: &balm_core::record::Configured) -> (String, Vec<String>) {

@@ -39,8 +39,12 @@ fn words(status: &Value) -> String {
     } else if status["verifying"] == true {
         lines.push(format!("the journal is verified up to record {} so far", number("verified-seq")));
     }
+    lines.push(format!("checkpoints are signed with the key {}", text(&status["checkpoint-key"])));
     if number("clock-ahead-ms") > 0 {
         lines.push(format!("the clock was set ahead by {} ms: `balm accept-clock`", number("clock-ahead-ms")));
+    }
+    if number("approvals") > 0 {
+        lines.push(format!("{} intents wait for the approval of people: `balm approvals`", number("approvals")));
     }
     for stop in list(&status["stops"]) {
         let scope = &stop["scope"];

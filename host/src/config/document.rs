@@ -192,6 +192,16 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Yes or no.
+    pub(crate) fn flag(&mut self, key: &'static str) -> Option<At<bool>> {
+        let (value, line) = self.get(key)?;
+        if let DeValue::Boolean(value) = value {
+            return Some(At { value: *value, line });
+        }
+        self.wrong_type(key, line, "true or false", value);
+        None
+    }
+
     /// A time, written as in `"90s"`, `"15m"`, `"1h"`, `"7d"` or `"500ms"`.
     pub(crate) fn duration(
         &mut self,
@@ -368,7 +378,8 @@ fn to_json(value: &DeValue<'_>) -> Result<Value, String> {
     })
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A time as people write it: `90s`, `15m`, `30d`.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number: u64 = text[..digits].parse().ok()?;
     let unit_ms = match &text[digits..] {

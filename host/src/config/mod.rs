@@ -4,6 +4,7 @@
 //! know how anything configured here works.
 
 pub(crate) mod admin;
+mod approval;
 mod aws;
 mod document;
 mod guardrails;
@@ -26,19 +27,18 @@ use balm_core::{
     name::{NotifierName, PluginName, PolicyName, SourceName},
 };
 
-use crate::{
-    history::{self, Retention},
-    journal::Layout,
-};
-
 use self::document::{Document, Mistakes, Section};
 pub(crate) use self::{
     aws::AwsAccount,
-    document::Mistake,
+    document::{Mistake, parse_duration},
     notifiers::Notifier,
     policies::{Policies, Written},
     secret::Secret,
     sources::Source,
+};
+use crate::{
+    journal::Layout,
+    upkeep::{self, Retention},
 };
 
 /// The bounds of what may be configured, with their defaults.
@@ -65,6 +65,11 @@ mod bounds {
     /// Days and MiB of the journal that are kept; not typed, all of it.
     pub(super) const KEEP_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
     pub(super) const KEEP_MIB: std::ops::RangeInclusive<u64> = 1..=1_073_741_824;
+    /// How often the journal's head is signed: what is cut off its end is at most so much. A second is for tests; a day is what
+    /// people notice.
+    pub(super) const CHECKPOINT_EVERY: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    pub(super) const CHECKPOINT_EVERY_DEFAULT: Duration = Duration::from_secs(60);
 
     pub(super) const MAX_ALERT_AGE: std::ops::RangeInclusive<Duration> =
         Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
@@ -86,6 +91,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// The admin API beside the socket, if there is to be one.
     pub(crate) admin: Option<admin::Admin>,
+    /// Who may approve beside its credentials.
+    pub(crate) approval: approval::Approval,
     /// Where plugins are.
     pub(crate) plugins: PathBuf,
     /// Where the guardrails are.
@@ -103,7 +110,9 @@ pub(crate) struct Config {
     /// The files of the journal.
     pub(crate) journal: Layout,
     /// When its state is saved, and how much of it is kept.
-    pub(crate) history: history::Settings,
+    pub(crate) upkeep: upkeep::Settings,
+    /// How often the journal's head is signed.
+    pub(crate) checkpoint_every: Duration,
     /// The largest body of a request, in bytes.
     pub(crate) body_bytes: usize,
     /// What the rules depend on.
@@ -182,7 +191,7 @@ impl Config {
     /// Go on with what only a restart can change, and say which keys of it are others in the file.
     pub(crate) fn keep_until_restart(&mut self, running: &Self) -> Result<Vec<String>, Wrong> {
         let mut new = std::mem::replace(self, running.clone());
-        let journal = |config: &Self| (config.journal, config.history);
+        let journal = |config: &Self| (config.journal, config.upkeep, config.checkpoint_every);
         let aws = |config: &Self| (config.accounts.clone(), config.call_timeout);
         let differs = [
             ("listen", new.listen != running.listen),
@@ -202,8 +211,11 @@ impl Config {
             new.core.guardrails.clone_from(&running.core.guardrails);
         }
         (self.policies, self.sources, self.notifiers) = (new.policies, new.sources, new.notifiers);
+        self.approval = new.approval;
         let timing = Timing { settle_ms: running.core.timing.settle_ms, ..new.core.timing };
-        self.core = Configuration { accounts: running.core.accounts.clone(), timing, ..new.core };
+        // The credentials are still those that the host started with.
+        let approval = self.approval.terms(self.admin.as_ref());
+        self.core = Configuration { accounts: running.core.accounts.clone(), timing, approval, ..new.core };
         Ok(differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key.to_owned()).collect())
     }
 }
@@ -223,7 +235,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
     let typed = root.number("max-body-kib", bounds::BODY_KIB);
     let body = typed.as_ref().map_or(bounds::BODY_KIB_DEFAULT, |at| at.value);
     let age = root.duration("max-alert-age", bounds::MAX_ALERT_AGE).map(|at| at.value);
-    let (journal, history) = read_journal(&mut root);
+    let (journal, upkeep, checkpoint_every) = read_journal(&mut root);
     // Half a segment, so that what comes of the largest body fits into one.
     if body * 1024 * 2 > journal.segment_bytes {
         let segment = journal.segment_bytes >> 20;
@@ -231,9 +243,10 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         root.mistake(typed.map_or(0, |at| at.line), what + ": lower it, or raise segment-mib in [journal]");
     }
     let admin = admin::read(&mut root, dir);
+    let approval = approval::read(&mut root);
     let sources = sources::read(&mut root, dir);
     let (accounts, call_timeout) = aws::read(&mut root);
-    let notifiers = notifiers::read(&mut root, dir);
+    let (notifiers, checkpoints) = notifiers::read(&mut root, dir);
     let names: Vec<SourceName> = sources.keys().cloned().collect();
     let own = root.sections("policy").into_iter().filter_map(|section| policies::read(section, None, &names)).collect();
     root.end();
@@ -250,13 +263,16 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         accounts: accounts.iter().map(|account| (account.id, account.regions.clone())).collect(),
         notifiers: notifiers.keys().cloned().collect(),
         paced: notifiers.iter().filter(|(_, notifier)| notifier.is_paced()).map(|(name, _)| name.clone()).collect(),
+        checkpoints,
         timing,
+        approval: approval.terms(admin.as_ref()),
     };
     Some(Config {
         file: path.to_owned(),
         data,
         listen: listen?,
         admin,
+        approval,
         plugins,
         guardrails: guardrails_dir,
         policies,
@@ -265,7 +281,8 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         call_timeout,
         notifiers,
         journal,
-        history,
+        upkeep,
+        checkpoint_every,
         body_bytes: usize::try_from(body << 10).unwrap_or(usize::MAX),
         core,
     })
@@ -284,12 +301,14 @@ impl FromStr for Address {
     }
 }
 
-fn read_journal(root: &mut Section<'_>) -> (Layout, history::Settings) {
+fn read_journal(root: &mut Section<'_>) -> (Layout, upkeep::Settings, Duration) {
     let (mut segment, mut reserve) = (bounds::SEGMENT_MIB_DEFAULT, bounds::RESERVE_MIB_DEFAULT);
     let (mut save_every, mut keep) = (bounds::STATE_EVERY_DEFAULT, Retention::default());
+    let mut sign_every = bounds::CHECKPOINT_EVERY_DEFAULT;
     if let Some(mut journal) = root.section("journal") {
         segment = journal.number("segment-mib", bounds::SEGMENT_MIB).map_or(segment, |at| at.value);
         reserve = journal.number("reserve-mib", bounds::RESERVE_MIB).map_or(reserve, |at| at.value);
+        sign_every = journal.duration("checkpoint-every", bounds::CHECKPOINT_EVERY).map_or(sign_every, |at| at.value);
         save_every = journal.number("state-every", bounds::STATE_EVERY).map_or(save_every, |at| at.value);
         let days = journal.number("keep-days", bounds::KEEP_DAYS);
         keep.age = days.map(|at| Duration::from_secs(at.value * 24 * 3600));
@@ -298,7 +317,7 @@ fn read_journal(root: &mut Section<'_>) -> (Layout, history::Settings) {
     }
     let reserve_bytes = reserve << 20;
     let layout = Layout { segment_bytes: segment << 20, reserve_bytes };
-    (layout, history::Settings { save_every, keep, reserve_bytes })
+    (layout, upkeep::Settings { save_every, keep, reserve_bytes }, sign_every)
 }
 
 /// Policies that lie beside their plugins: `web.toml` beside `web.wasm`.

@@ -38,9 +38,16 @@ impl Notifier {
     }
 }
 
-pub(super) fn read(root: &mut Section<'_>, dir: &Path) -> BTreeMap<NotifierName, Notifier> {
-    let sections = root.named_sections::<NotifierName>("notifier");
-    sections.into_iter().filter_map(|(name, section)| Some((name, read_notifier(section, dir)?))).collect()
+/// Who is told, and who of them is sent checkpoints.
+pub(super) fn read(root: &mut Section<'_>, dir: &Path) -> (BTreeMap<NotifierName, Notifier>, Vec<NotifierName>) {
+    let (mut notifiers, mut checkpoints) = (BTreeMap::new(), Vec::new());
+    for (name, mut section) in root.named_sections::<NotifierName>("notifier") {
+        if section.flag("checkpoints").is_some_and(|flag| flag.value) {
+            checkpoints.push(name.clone());
+        }
+        notifiers.extend(read_notifier(section, dir).map(|notifier| (name, notifier)));
+    }
+    (notifiers, checkpoints)
 }
 
 fn read_notifier(mut section: Section<'_>, dir: &Path) -> Option<Notifier> {

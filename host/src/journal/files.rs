@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -13,6 +14,9 @@ use super::{Layout, NoRoom};
 
 const ENDING: &str = ".journal";
 const SPARE: &str = "next.spare";
+
+/// Bytes of a file that are read at once when all of it is.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// A file that is allocated and not yet part of the journal.
 #[derive(Debug)]
@@ -78,7 +82,7 @@ pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
 }
 
 /// The name of the file that begins with a record: sorted by name, files are in order.
-pub(super) fn name(first: Seq) -> String {
+pub(crate) fn name(first: Seq) -> String {
     format!("{:020}{ENDING}", first.0)
 }
 
@@ -101,6 +105,26 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+/// All bytes of a file but the NULs behind the last that is none, and the size of the whole: a new host's segment is nearly
+/// empty, and need not take its size in memory.
+pub(super) fn read_written(file: &File) -> io::Result<(Vec<u8>, u64)> {
+    let (mut written, mut size) = (Vec::new(), 0);
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = match file.read_at(&mut chunk, size as u64) {
+            Ok(0) => return Ok((written, size as u64)),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if let Some(last) = chunk[..read].iter().rposition(|c| *c != 0) {
+            written.resize(size, 0);
+            written.extend_from_slice(&chunk[..=last]);
+        }
+        size += read;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,5 +139,24 @@ mod tests {
         fill(&file, bytes).unwrap();
         let found = fs::read(&path).unwrap();
         assert_eq!((found.len() as u64, found.iter().all(|byte| *byte == 0)), (bytes, true));
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_not_the_nuls_behind_it() {
+        let dir = TestDir::new("written");
+        let path = dir.path().join(SPARE);
+        let read = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            read_written(&File::open(&path).unwrap()).unwrap()
+        };
+        assert_eq!(read(b""), (vec![], 0));
+        assert_eq!(read(b"ab\0c\0\0"), (b"ab\0c".to_vec(), 6));
+        let size = 3 * CHUNK_BYTES + 5;
+        for last in [0, CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 7, size - 1] {
+            let mut bytes = vec![0; size];
+            (bytes[0], bytes[last]) = (b'a', b'z');
+            assert!(read(&bytes) == (bytes[..=last].to_vec(), size as u64), "up to {last}");
+        }
+        assert_eq!(read(&vec![0; size]), (vec![], size as u64));
     }
 }

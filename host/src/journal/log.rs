@@ -19,10 +19,10 @@ use balm_core::{
 use tokio::sync::watch;
 
 /// Of so many records one is marked with its place, so that any can be found without reading its file.
-const MARK_EVERY: u64 = 16;
+const MARK_EVERY: u64 = 4;
 
 /// Bytes read at once when a record is looked for: about as many as stand between two marks.
-const READ_BYTES: usize = 32 << 10;
+const READ_BYTES: usize = 8 << 10;
 
 /// Bytes read at once of a file whose marks are not known.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -246,14 +246,17 @@ impl Segment {
 
     /// The place of a record of this file: from the mark before it, line by line, in few reads.
     fn find(&self, seq: Seq) -> Result<u64, LogError> {
+        if seq == self.first {
+            return Ok(0);
+        }
         let ahead = seq.0 - self.first.0;
         let mut offset = self.mark(ahead / MARK_EVERY)?.ok_or(LogError::Absent(seq))?;
         let mut left = usize::try_from(ahead % MARK_EVERY).expect("it is less than the marks are apart");
         while left > 0 {
             let lines = self.lines_at(offset, READ_BYTES)?;
-            for line in lines.split_inclusive(|c| *c == b'\n').take(left) {
-                (offset, left) = (offset + line.len() as u64, left - 1);
-            }
+            let mut ends = memchr::memchr_iter(b'\n', &lines).take(left);
+            let passed = ends.by_ref().fold((0, 0), |(count, _), end| (count + 1, end + 1));
+            (offset, left) = (offset + passed.1 as u64, left - passed.0);
         }
         Ok(offset)
     }
@@ -295,7 +298,7 @@ impl Segment {
     /// The line at a place, without its newline.
     fn line_at(&self, offset: u64) -> Result<Vec<u8>, LogError> {
         let mut line = self.lines_at(offset, LINE_BYTES)?;
-        let end = line.iter().position(|c| *c == b'\n').unwrap_or(line.len());
+        let end = memchr::memchr(b'\n', &line).unwrap_or(line.len());
         line.truncate(end);
         Ok(line)
     }
@@ -308,7 +311,7 @@ impl Segment {
         loop {
             let mut lines = vec![0; bytes];
             self.file.read_exact_at(&mut lines, offset)?;
-            if let Some(last) = lines.iter().rposition(|c| *c == b'\n') {
+            if let Some(last) = memchr::memrchr(b'\n', &lines) {
                 lines.truncate(last + 1);
                 return Ok(lines);
             }

@@ -26,10 +26,10 @@ use balm_core::{
 
 use self::files::Spare;
 pub(crate) use self::{
-    files::{free_bytes, sync_dir},
+    files::{free_bytes, name as file_name, sync_dir},
     log::{Log, LogError, Position, Segment},
     open::{Good, OpenError, Opened, chain_before, cut_is_recorded, read},
-    scan::{Scanned, scan},
+    scan::scan,
 };
 
 /// How often the next segment is tried for when the disk was full.

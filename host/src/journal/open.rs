@@ -340,7 +340,7 @@ fn read_segment(
         // What is read from the page cache may not be on the disk: make it so before it is believed.
         file.sync_all().map_err(|source| failed(path, "synced", source))?;
     }
-    let bytes = fs::read(path).map_err(|source| failed(path, "read", source))?;
+    let (bytes, size) = files::read_written(&file).map_err(|source| failed(path, "read", source))?;
     let mut marks = Vec::new();
     let held = recovery::read_file(&bytes, chain, |batch| {
         for placed in batch {
@@ -352,7 +352,7 @@ fn read_segment(
     });
     check(path, is_last, &held)?;
     let reading = file.try_clone().map_err(|source| failed(path, "opened", source))?;
-    let segment = Arc::new(Segment::new(path.to_owned(), reading, first, bytes.len() as u64));
+    let segment = Arc::new(Segment::new(path.to_owned(), reading, first, size));
     segment.publish(&mut marks, held.believed as u64);
     Ok((segment, file, held))
 }

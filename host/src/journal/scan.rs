@@ -1,6 +1,6 @@
 //! Reading the journal's files without owning them: for `balm audit` beside a running host, or without one.
 
-use std::{fs, path::Path};
+use std::{fs::File, path::Path};
 
 use balm_core::{
     beginning::Beginning,
@@ -38,7 +38,9 @@ pub(crate) fn scan(data: &Path, mut each: impl FnMut(Digest, &Record, &[u8])) ->
     }
     for (index, (first, path)) in found.iter().enumerate() {
         check_follows(scanned.chain, *first, path)?;
-        let bytes = fs::read(path).map_err(|source| failed(path, "read", source))?;
+        let (bytes, _) = File::open(path)
+            .and_then(|file| files::read_written(&file))
+            .map_err(|source| failed(path, "read", source))?;
         let held = recovery::read_file(&bytes, scanned.chain, |batch| {
             for placed in batch {
                 beginning.note(&placed.line.record, placed.line.framing);

@@ -8,7 +8,7 @@ mod ecs;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -56,8 +56,8 @@ pub(crate) struct Seen {
     pub(crate) reading: Result<Reading, String>,
     pub(crate) at: Timestamp,
     /// The answers that plugins get from it, made once.
-    whole: OnceCell<Json>,
-    tasks: OnceCell<Json>,
+    whole: OnceLock<Json>,
+    tasks: OnceLock<Json>,
 }
 
 impl Looker {
@@ -76,7 +76,7 @@ impl Looker {
             },
             None => Err(format!("account {} is not configured for {}", target.account, target.region)),
         };
-        Seen { reading, at, whole: OnceCell::new(), tasks: OnceCell::new() }
+        Seen { reading, at, whole: OnceLock::new(), tasks: OnceLock::new() }
     }
 
     /// Read a target, or share what somebody read a moment ago.
@@ -84,6 +84,13 @@ impl Looker {
         let shared = self.share(target, detail);
         let seen = shared.reading.get_or_init(|| async { Arc::new(self.look(target, detail).await) });
         Arc::clone(seen.await)
+    }
+
+    /// What somebody read of a target a moment ago, if anybody did.
+    pub(crate) fn glance_at_once(&self, target: &Target, detail: Detail) -> Option<Arc<Seen>> {
+        let all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = all.get(&(target.clone(), detail)).filter(|shared| shared.is_fresh(Instant::now()))?;
+        shared.reading.get().cloned()
     }
 
     /// The target is being changed: what was read of it before is not shared any more.
@@ -96,14 +103,13 @@ impl Looker {
 
     fn share(&self, target: &Target, detail: Detail) -> Shared {
         let now = Instant::now();
-        let fresh = |shared: &Shared| now.duration_since(shared.since) < SHARED_FOR;
         let mut all = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (target.clone(), detail);
-        if let Some(shared) = all.get(&key).filter(|shared| fresh(shared)) {
+        if let Some(shared) = all.get(&key).filter(|shared| shared.is_fresh(now)) {
             return shared.clone();
         }
         if all.len() >= SHARED_MOST {
-            all.retain(|_, shared| fresh(shared));
+            all.retain(|_, shared| shared.is_fresh(now));
         }
         let shared = Shared { since: now, reading: Arc::new(OnceCell::new()) };
         all.insert(key, shared.clone());
@@ -117,20 +123,36 @@ impl Looker {
             Err(why) => return Answer { query, reading: Err(why), at: clock::wall() },
         };
         let seen = self.glance(&target, detail).await;
-        let reading = match (&seen.reading, detail) {
+        seen.answer(query, detail)
+    }
+
+    /// The same, if what is asked was read a moment ago.
+    pub(crate) fn answer_at_once(&self, query: &Query) -> Option<Answer> {
+        let (target, detail) = question(query).ok()?;
+        Some(self.glance_at_once(&target, detail)?.answer(query.clone(), detail))
+    }
+}
+
+impl Shared {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.duration_since(self.since) < SHARED_FOR
+    }
+}
+
+impl Seen {
+    fn answer(&self, query: Query, detail: Detail) -> Answer {
+        let reading = match (&self.reading, detail) {
             (Ok(Reading::EcsService { tasks, .. }), Detail::Tasks) => {
-                let tasks = || async { Json::of(&balm_catalogue::ecs::Tasks { tasks: tasks.clone() }) };
-                Ok(seen.tasks.get_or_init(tasks).await.clone())
+                let tasks = || Json::of(&balm_catalogue::ecs::Tasks { tasks: tasks.clone() });
+                Ok(self.tasks.get_or_init(tasks).clone())
             }
             (Ok(Reading::EcsService { service, .. }), Detail::Alone) => {
-                Ok(seen.whole.get_or_init(|| async { Json::of(service) }).await.clone())
+                Ok(self.whole.get_or_init(|| Json::of(service)).clone())
             }
-            (Ok(Reading::AsgGroup { group }), _) => {
-                Ok(seen.whole.get_or_init(|| async { Json::of(group) }).await.clone())
-            }
+            (Ok(Reading::AsgGroup { group }), _) => Ok(self.whole.get_or_init(|| Json::of(group)).clone()),
             (Err(why), _) => Err(why.clone()),
         };
-        Answer { query, reading, at: seen.at }
+        Answer { query, reading, at: self.at }
     }
 }
 

@@ -79,6 +79,8 @@ impl Message {
             policy: None,
             intent: None,
             alert: None,
+            approval: None,
+            checkpoint: None,
         };
         let id = format!("{host}-test-{}", at.as_millis());
         Self { id, host: host.into(), covers: 1, dropped: 0, body: Body::steps(vec![lead]) }
@@ -149,6 +151,8 @@ pub(super) mod fixture {
             policy: Some("web-cpu".parse().unwrap()),
             intent: Some(intent),
             alert: Some(alert),
+            approval: None,
+            checkpoint: None,
         }
     }
 

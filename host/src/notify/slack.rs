@@ -142,6 +142,10 @@ fn table(lead: &Notice) -> Vec<Value> {
             ("State", format!("{}{}", intent.state, after.unwrap_or_default())),
         ]);
     }
+    if let Some(approval) = &lead.approval {
+        rows.push(("Approve", approval.command.clone()));
+        rows.push(("Until", approval.expires_at.to_string()));
+    }
     let shown = rows.into_iter().filter(|(_, value)| !value.is_empty());
     shown
         .flat_map(|(name, value)| {

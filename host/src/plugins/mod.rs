@@ -41,7 +41,7 @@ pub(crate) struct Plugins {
 impl Plugins {
     /// None in memory yet; bytes are kept below the data directory.
     pub(crate) fn new(compiler: Compiler, data: &Path) -> io::Result<Self> {
-        let kept = data.join(KEPT);
+        let kept = kept(data);
         fs::create_dir_all(&kept)?;
         Ok(Self { compiler, kept, versions: RwLock::new(BTreeMap::new()) })
     }
@@ -107,7 +107,7 @@ impl Plugins {
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
-        self.kept.join(format!("{digest}.wasm"))
+        self.kept.join(file_name(digest))
     }
 
     /// Durable before the record that names them is.
@@ -123,6 +123,16 @@ impl Plugins {
         fs::rename(part, path)?;
         fs::File::open(&self.kept)?.sync_all()
     }
+}
+
+/// Where the bytes of every version are that was ever in force.
+pub(crate) fn kept(data: &Path) -> PathBuf {
+    data.join(KEPT)
+}
+
+/// The name of a version's file there.
+pub(crate) fn file_name(digest: Digest) -> String {
+    format!("{digest}.wasm")
 }
 
 /// Read a regular file once. Anything else (a directory, a FIFO, a device) is refused without waiting for it.

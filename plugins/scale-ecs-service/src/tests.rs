@@ -92,7 +92,7 @@ fn what_changed_nothing_does_not_pace_it_and_what_was_only_observed_does() {
         let scene = high().trigger(Trigger::LookAgain).past(scaled(WEB, 4, 6, 10, state)).service(WEB, service(4));
         to(&scene.decide::<ScaleEcsService>())
     };
-    for state in ["refused", "failed", "expired", "undone"] {
+    for state in ["refused", "failed", "expired", "denied", "void", "undone"] {
         assert_eq!(after(state), Some(6), "{state}");
     }
     for state in ["observed", "verified", "unverified"] {

@@ -8,11 +8,12 @@ use balm_core::{
     evaluation::{Capsule, Conclusion, Input, Outcome},
     line::{self, Chain, Framing},
     record::{Fact, Record},
+    replay::Past,
 };
 use balm_sandbox::{Plugin, Sandbox, yardstick::Bare};
 
 use super::{Figures, quantile};
-use crate::{SCALE_ECS_SERVICE, replay::Past};
+use crate::SCALE_ECS_SERVICE;
 
 /// Blocks of each kind, in turn, so that whatever else the machine does touches both alike.
 const BLOCKS: usize = 40;

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use balm_cloud::Options;
-use balm_core::record::Fact;
+use balm_core::{evaluation::Conclusion, record::Fact};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -72,12 +72,13 @@ pub fn measure(load: Load, figures: &mut Figures) -> anyhow::Result<()> {
         lag.is_some() && status["backlog"] == 0
     })?;
     host.stop();
-    let mut fingerprints = HashSet::new();
-    journal::each(&files.data(), |record, _| {
-        if let Fact::AlertReceived(received) = &record.fact {
-            fingerprints.insert(received.alert.fingerprint.clone());
-        }
+    let (mut fingerprints, mut decided) = (HashSet::new(), 0);
+    journal::each(&files.data(), |record, _| match &record.fact {
+        Fact::AlertReceived(received) => drop(fingerprints.insert(received.alert.fingerprint.clone())),
+        Fact::Evaluated(capsule) => decided += u64::from(matches!(capsule.conclusion, Conclusion::Decided(_))),
+        _ => {}
     });
+    anyhow::ensure!(decided >= acknowledged, "of {acknowledged} alerts {decided} were decided");
     anyhow::ensure!(
         fingerprints.len() as u64 >= acknowledged,
         "{acknowledged} alerts were acknowledged, the journal has {}",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balm_tests::bench::{Figures, act, decide, history, load, raw};
+use balm_tests::bench::{Figures, act, backtest, decide, history, load, raw};
 use clap::Parser;
 
 #[derive(Debug, Parser)]
@@ -10,7 +10,7 @@ struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, act (with decide), load or history.
+    /// Only raw, act (with decide and backtest), load or history.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
@@ -33,9 +33,10 @@ fn main() -> anyhow::Result<()> {
         let records = act::measure(&mut figures)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(decide::measure(&records, &mut figures))?;
+        backtest::measure(&records, &mut figures)?;
     }
-    if wanted("load") {
-        eprintln!("loading a host with single alerts, then with bodies of 100");
+    if wanted("load") || wanted("requests") {
+        eprintln!("loading a host with single alerts");
         let single = load::Load {
             alerts: 1,
             lasts,
@@ -44,6 +45,9 @@ fn main() -> anyhow::Result<()> {
             drain: "drain_s_single",
         };
         load::measure(single, &mut figures)?;
+    }
+    if wanted("load") || wanted("bodies") {
+        eprintln!("loading a host with bodies of 100 alerts");
         let bodies = load::Load { alerts: 100, lasts, key: "ack_alerts_per_s", audit: "audit_lag_s", drain: "drain_s" };
         load::measure(bodies, &mut figures)?;
     }

@@ -4,14 +4,16 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
-use balm_core::record::Record;
+use balm_sandbox::Sandbox;
 use balm_tests::{
-    harness::{Dir, journal},
+    approvals, corpus,
+    harness::Dir,
     kills::{self, Report},
-    replay, sim, swaps,
+    replay, sim, swaps, tamper,
 };
 use clap::Parser;
 
@@ -21,12 +23,19 @@ const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
 const SWAPS: u64 = 1_000;
+const RANDOM_TAMPERINGS: u64 = 100;
 
 /// How much later an alert may be acknowledged while plugins are swapped.
 const SWAP_P99_RATIO: f64 = 2.0;
 
+/// Guests that the corpus has at least.
+const HOSTILE_GUESTS: usize = 54;
+
 /// Things that the type of an approved intent must not allow, each a program that must not compile.
 const TYPE_PROOFS: u64 = 3;
+
+/// What somebody may try with an approval, at least.
+const APPROVAL_CASES: usize = 60;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -56,6 +65,10 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("type") {
         promises.extend(types()?);
     }
+    if wanted("approval") {
+        eprintln!("trying what may be tried with approvals");
+        promises.extend(approved());
+    }
     if wanted("kill") || wanted("replay") {
         let dir = arguments.keep.clone().map_or_else(|| Dir::new("prove"), Dir::kept);
         let killed = dir.path().join("kills");
@@ -71,10 +84,17 @@ fn main() -> anyhow::Result<ExitCode> {
         let keep = arguments.keep.as_ref().map(|dir| dir.join("swaps"));
         promises.extend(swap_promises(&swaps::run(&swaps::Options { swaps, seed: SEED, keep }), swaps));
     }
+    if wanted("hostile") {
+        promises.extend(hostile()?);
+    }
     if wanted("sim") {
         let seeds = SEEDS * u64::from(times);
         eprintln!("simulating {seeds} lives of a host");
         promises.extend(simulated(&sim::run_all(0..seeds)));
+    }
+    if wanted("tamper") {
+        eprintln!("tampering with exports");
+        promises.extend(tamper_promises(&tamper::run(RANDOM_TAMPERINGS * u64::from(times), SEED)));
     }
     print(&promises, arguments.json);
     let broken = promises.iter().any(|promise| !promise.holds);
@@ -93,6 +113,54 @@ fn types() -> anyhow::Result<Vec<Promise>> {
     let refused = said.lines().filter(|line| line.contains("compile fail") && line.ends_with("ok")).count() as u64;
     let says = "programs that hand the executor something unvalidated, and do not compile";
     Ok(vec![Promise { says, key: "type_proofs", figure: refused as f64, holds: refused >= TYPE_PROOFS }])
+}
+
+/// Each guest of the hostile corpus in a sandbox that all share: it must end as it is written, twice the same.
+fn hostile() -> anyhow::Result<Vec<Promise>> {
+    let guests = corpus::all();
+    eprintln!("running {} hostile guests", guests.len());
+    let sandbox = Arc::new(Sandbox::new()?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut contained = 0_u32;
+    for guest in &guests {
+        match runtime.block_on(corpus::judge(&sandbox, guest)) {
+            Ok(()) => contained += 1,
+            Err(why) => eprintln!("{why}"),
+        }
+    }
+    Ok(vec![
+        Promise {
+            says: "hostile guests that were loaded, asked and evaluated",
+            key: "hostile_guests",
+            figure: guests.len() as f64,
+            holds: guests.len() >= HOSTILE_GUESTS,
+        },
+        Promise {
+            says: "of them that ended as that plugin's own refusal or failure, or without effect",
+            key: "hostile_contained",
+            figure: f64::from(contained),
+            holds: contained as usize == guests.len(),
+        },
+    ])
+}
+
+fn approved() -> Vec<Promise> {
+    let (cases, wrong) = (approvals::cases().len(), approvals::wrong());
+    wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    vec![
+        Promise {
+            says: "things that somebody may try with an approval",
+            key: "approval_cases",
+            figure: cases as f64,
+            holds: cases >= APPROVAL_CASES,
+        },
+        Promise {
+            says: "of them that end otherwise than they must",
+            key: "approval_wrong",
+            figure: wrong.len() as f64,
+            holds: wrong.is_empty(),
+        },
+    ]
 }
 
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
@@ -145,20 +213,37 @@ fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
 }
 
 fn replays(killed: &Path) -> anyhow::Result<Vec<Promise>> {
-    let records: Vec<Record> = journal::read(&killed.join("data")).into_iter().map(|(record, _)| record).collect();
-    eprintln!("making the decisions of {} records again", records.len());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let replayed = runtime.block_on(replay::run(&records))?;
-    let (decisions, differences) = (replayed.decisions, replayed.differences);
+    eprintln!("making every decision again");
+    let replay::Replayed { replayed, fuel_compared, mismatches } = replay::run(&killed.join("data"))?;
+    let holds = replayed > 0 && fuel_compared == replayed;
     Ok(vec![
-        Promise { says: "decisions made again", key: "replays", figure: decisions as f64, holds: decisions > 0 },
+        Promise { says: "decisions made again, with their fuel", key: "replayed", figure: replayed as f64, holds },
         Promise {
             says: "of them other in one byte, or in their fuel",
-            key: "replay_differences",
-            figure: differences as f64,
-            holds: differences == 0,
+            key: "replay_mismatches",
+            figure: mismatches as f64,
+            holds: mismatches == 0,
         },
     ])
+}
+
+fn tamper_promises(report: &tamper::Report) -> Vec<Promise> {
+    report.unseen.iter().for_each(|unseen| eprintln!("taken for whole: {unseen}"));
+    let (tampered, unseen) = (report.tampered, report.unseen.len());
+    vec![
+        Promise {
+            says: "exports that were tampered with",
+            key: "tampered",
+            figure: tampered as f64,
+            holds: tampered > 0,
+        },
+        Promise {
+            says: "verifiers that took one for whole",
+            key: "tampered_unseen",
+            figure: unseen as f64,
+            holds: unseen == 0,
+        },
+    ]
 }
 
 fn simulated(tally: &sim::Tally) -> Vec<Promise> {

@@ -3,9 +3,10 @@
 
 use balm_core::{
     alert::Alert,
+    approval::Terms,
     configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
     digest::Digest,
-    engine::{Effect, Engine, genesis},
+    engine::{Effect, Engine, Handed, genesis},
     input::{Input, Reply},
     json::Json,
     line::{self, Chain, Framing},
@@ -214,7 +215,10 @@ impl Host {
         }
         let mut effects = Vec::new();
         if !matches!(crash, Some(Crash::BeforeAnswer | Crash::BeforeRelease)) {
-            self.engine.release(|effect| effects.push(effect));
+            self.engine.release(|effect| {
+                effects.push(effect);
+                Handed::UnderWay
+            });
         }
         Stepped { crashed: crash.is_some(), durable: records, effects, unanswered }
     }
@@ -342,6 +346,8 @@ fn configuration() -> Configuration {
         accounts: [(account, vec![region])].into(),
         notifiers: vec!["log".parse().expect("a name")],
         paced: vec!["log".parse().expect("a name")],
+        checkpoints: vec![],
         timing: Timing { settle_ms: SETTLE_MS, ..Timing::default() },
+        approval: Terms::default(),
     }
 }

@@ -12,16 +12,25 @@ use crate::target::{self, Target};
 const APPROVALS_MOST: u32 = 3;
 
 pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
-    let Some(question) = question(proposed, 0) else { return Finding::Fails("there is no look to ask about".into()) };
+    let given = proposed.approvals;
+    let Some(question) = question(proposed, given) else {
+        return Finding::Fails("there is no look to ask about".into());
+    };
     let refusal = match proposed.rules.ask(&question) {
         Ok(by) => return Finding::Passes(format!("permitted by {by}")),
         Err(refusal) => refusal,
     };
     // Approval is no mode of a rule but part of the question: the least that is permitted is what the intent needs.
-    for people in 1..=APPROVALS_MOST {
+    for people in given + 1..=APPROVALS_MOST {
         let asked = proposed.rules.ask(&Question { approvals: people, ..question.clone() });
         if let Ok(by) = asked {
-            return Finding::Asks(people, format!("permitted by {by} once {people} people have approved it"));
+            return Finding::Asks(
+                people,
+                format!(
+                    "permitted by {by} once {people} {} approved it",
+                    if people == 1 { "person has" } else { "people have" }
+                ),
+            );
         }
     }
     Finding::Fails(refusal)

@@ -57,7 +57,7 @@ mod tests {
     fn a_second_intent_waits_until_the_first_has_ended() {
         let mut bench = Bench::new();
         assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted);
-        bench.propose_anew(|_| {});
+        bench.propose(|_| {});
         assert_eq!(bench.judge().verdict, REFUSED);
     }
 

@@ -92,11 +92,11 @@ mod tests {
     /// Do an intent, so that it counts.
     fn spend(bench: &mut Bench, desired: u32) {
         bench.look(fixture::reading(desired));
-        bench.propose_anew(|proposal| fixture::scale(proposal, desired, desired + 1));
+        bench.propose(|proposal| fixture::scale(proposal, desired, desired + 1));
         assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted);
         bench.done_and_verified();
         bench.look(fixture::reading(desired + 1));
-        bench.propose_anew(|proposal| fixture::scale(proposal, desired + 1, desired + 2));
+        bench.propose(|proposal| fixture::scale(proposal, desired + 1, desired + 2));
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
         let mut bench = with(vec![limit(Scope::Target, 1)]);
         spend(&mut bench, 4);
         bench.clock_jumps(Duration::from_secs(10 * 60));
-        bench.propose_anew(|proposal| fixture::scale(proposal, 5, 6));
+        bench.propose(|proposal| fixture::scale(proposal, 5, 6));
         assert_eq!(bench.judge().verdict, REFUSED);
         bench.clock_accepted();
         assert_eq!(bench.judge().verdict, Verdict::Admitted);

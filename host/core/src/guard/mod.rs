@@ -49,6 +49,7 @@ pub struct ProposedIntent<'a> {
     target: Result<Target, String>,
     reading: Result<&'a Reading, &'a str>,
     now: Timestamp,
+    approvals: u32,
 }
 
 /// An intent that the guard admitted: the right to make one call.
@@ -172,7 +173,14 @@ impl<'a> ProposedIntent<'a> {
             target: intent.proposal.target.parse().map_err(|error: crate::target::InvalidTarget| error.to_string()),
             reading,
             now,
+            approvals: 0,
         }
+    }
+
+    /// So many different people have approved its plan as it is now.
+    #[must_use]
+    pub(crate) fn approved_by(self, approvals: u32) -> Self {
+        Self { approvals, ..self }
     }
 
     /// Whether the host may read the intent's target at all: it is the operator's, and in an account of ours. If not,
@@ -198,6 +206,7 @@ impl<'a> ProposedIntent<'a> {
             verdict: verdict.clone(),
             checks: findings.into_iter().map(|(name, finding)| finding.recorded(name)).collect(),
             guardrails: self.state.guardrails.unwrap_or(Digest::ZERO),
+            approvals: self.approvals,
         }));
         let approved = if verdict == Verdict::Admitted { self.approve() } else { None };
         let attempt = approved.as_ref().map(ApprovedIntent::attempt_started);
@@ -215,7 +224,7 @@ impl<'a> ProposedIntent<'a> {
         let asked =
             findings.iter().map(|(_, finding)| if let Finding::Asks(people, _) = finding { *people } else { 0 });
         match asked.max() {
-            Some(people) if people > 0 => Verdict::NeedsApproval(people),
+            Some(people) if people > self.approvals => Verdict::NeedsApproval(people),
             Some(_) | None => Verdict::Admitted,
         }
     }

@@ -43,7 +43,7 @@ mod tests {
         bench.done_and_verified();
         bench.wait(pause);
         bench.look(fixture::reading(6));
-        bench.propose_anew(|proposal| fixture::scale(proposal, 6, to));
+        bench.propose(|proposal| fixture::scale(proposal, 6, to));
         bench.judge().verdict
     }
 

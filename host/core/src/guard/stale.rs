@@ -9,7 +9,8 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     }
     let age = proposed.now.since(intent.triggered_at);
     let most = proposed.state.configuration.timing.max_alert_age();
-    if age > most {
+    // A person's yes to the plan is younger than the trigger, and expires by itself.
+    if proposed.approvals == 0 && age > most {
         return Finding::Fails(format!(
             "its trigger is {} s old; at most {} s are allowed",
             age.as_secs(),

@@ -62,14 +62,24 @@ pub(crate) enum StateError {
 }
 
 impl States {
-    /// Below a data directory.
+    /// Below a data directory, made if it is not there.
     pub(crate) fn open(data: &Path) -> io::Result<Self> {
-        let dir = data.join(STATE);
-        match fs::DirBuilder::new().mode(0o700).create(&dir) {
+        let states = Self::below(data);
+        match fs::DirBuilder::new().mode(0o700).create(&states.0) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => sync_dir(data)?,
         }
-        Ok(Self(dir))
+        Ok(states)
+    }
+
+    /// Below somebody else's data directory.
+    pub(crate) fn below(data: &Path) -> Self {
+        Self(data.join(STATE))
+    }
+
+    /// The directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.0
     }
 
     /// The file of a state.
@@ -80,7 +90,11 @@ impl States {
     /// The records that there are states of, the newest first.
     pub(crate) fn list(&self) -> io::Result<Vec<Seq>> {
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        let entries = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            entries => entries?,
+        };
+        for entry in entries {
             let name = entry?.file_name();
             let number = name.to_str().and_then(|name| name.strip_suffix(ENDING)).filter(|digits| digits.len() == 20);
             found.extend(number.and_then(|digits| digits.parse().ok()).map(Seq));

@@ -1,4 +1,4 @@
-//! History: what is done with the journal behind the engine's back.
+//! Upkeep: what is done with the journal behind the engine's back.
 //!
 //! A thread of its own, which stands back behind all others. After a start it checks the part of the chain that was not read
 //! (`scrub`); from then on it saves the state from time to time (`states`), so that the next start reads little (`recover`),
@@ -40,7 +40,7 @@ use self::{
 pub(crate) use self::{
     recover::{Recovered, recover},
     retention::Retention,
-    states::States,
+    states::{StateError, States},
     verified::Verified,
 };
 use crate::{
@@ -62,7 +62,7 @@ pub(crate) struct Settings {
 }
 
 /// What the thread is made of.
-pub(crate) struct History {
+pub(crate) struct Upkeep {
     pub(crate) settings: Settings,
     pub(crate) states: States,
     pub(crate) log: Arc<Log>,
@@ -103,7 +103,7 @@ enum NotSaved {
 
 /// The thread's own.
 struct Running {
-    parts: History,
+    parts: Upkeep,
     /// Saved states that the chain vouches for, oldest first; at most [`STATES`].
     saved: Vec<Saved>,
     /// The oldest record that is needed, as the last saved state says.
@@ -123,7 +123,7 @@ impl Found {
     }
 }
 
-impl History {
+impl Upkeep {
     /// Begin. The thread ends when `ending` says so.
     pub(crate) fn start(self, found: Found) -> std::io::Result<thread::JoinHandle<()>> {
         let running = Running {
@@ -134,7 +134,7 @@ impl History {
             complained: String::new(),
             parts: self,
         };
-        thread::Builder::new().name("balm-history".into()).spawn(move || running.run(found))
+        thread::Builder::new().name("balm-upkeep".into()).spawn(move || running.run(found))
     }
 }
 
@@ -154,7 +154,7 @@ impl Running {
 
     /// Wait until it may be time for something. False when the host ends.
     fn goes_on(&mut self) -> bool {
-        let History { runtime, ending, .. } = &mut self.parts;
+        let Upkeep { runtime, ending, .. } = &mut self.parts;
         runtime.block_on(async {
             let _ = tokio::time::timeout(LOOK_EVERY, ending.wait_for(|ending| *ending)).await;
         });
@@ -175,7 +175,7 @@ impl Running {
         if begins == ends {
             return;
         }
-        let History { log, verified, ending, .. } = &self.parts;
+        let Upkeep { log, verified, ending, .. } = &self.parts;
         let checked = scrub::scrub(log, begins, ends, |seq| {
             verified.advance(seq);
             !*ending.borrow()
@@ -237,7 +237,7 @@ impl Running {
     /// The last saved state, and every record since then.
     fn try_to_save(&mut self) -> Result<Saved, NotSaved> {
         let (mut engine, mut chain, expected) = self.before();
-        let History { states, log, settings, .. } = &self.parts;
+        let Upkeep { states, log, settings, .. } = &self.parts;
         let upto = log.durable();
         let mut position = log.position(chain.seq.next())?;
         while chain.seq < upto.seq {

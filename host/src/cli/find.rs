@@ -1,0 +1,256 @@
+//! `balm audit find`: records by what they are about, from the journal or an export, page by page.
+//!
+//! A record of an intent counts as its policy's, its plugin's, its action's and its target's, and a record of an episode as
+//! its alert's, also where it does not repeat them: they are remembered from the records before it, for as long as intent
+//! and episode last.
+
+use std::{collections::BTreeMap, ops::ControlFlow, process::ExitCode};
+
+use anyhow::anyhow;
+use balm_core::{
+    digest::Digest,
+    evaluation::{Conclusion, Proposal},
+    name::{EpisodeId, IntentId, PluginName, PolicyName, Seq},
+    record::{CallResult, Fact, IntentEnd, Record, Settled, Verdict},
+    time::Timestamp,
+};
+use clap::Args;
+
+use super::{client, past::Past, show};
+
+/// Records of one page, unless another number is asked for.
+const PAGE: usize = 100;
+
+#[derive(Debug, Args)]
+pub(super) struct Find {
+    /// Only records written at this time or later, as in 2026-11-01T09:51:03Z.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    since: Option<Timestamp>,
+    /// Only records written at this time or earlier.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    until: Option<Timestamp>,
+    /// Only records of this kind, as in intent-judged.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only records of alerts with this name or fingerprint.
+    #[arg(long, value_name = "NAME|FINGERPRINT")]
+    alert: Option<String>,
+    /// Only records of this episode.
+    #[arg(long, value_name = "NUMBER")]
+    episode: Option<u64>,
+    /// Only records of this policy.
+    #[arg(long, value_name = "NAME")]
+    policy: Option<PolicyName>,
+    /// Only records of this plugin, or of a version by the beginning of its digest.
+    #[arg(long, value_name = "NAME|DIGEST")]
+    plugin: Option<String>,
+    /// Only records of intents with this action.
+    #[arg(long, value_name = "ACTION")]
+    action: Option<String>,
+    /// Only records of intents on this target.
+    #[arg(long, value_name = "ARN")]
+    target: Option<String>,
+    /// Only verdicts: admitted, needs-approval, observed, refused, or the check that refused.
+    #[arg(long, value_name = "WORD")]
+    verdict: Option<String>,
+    /// Only results of calls (done, refused, not-done, unknown, seen, not-seen, for-a-person) and ends of intents (verified,
+    /// unverified, failed, unknown, undone, expired).
+    #[arg(long, value_name = "WORD")]
+    result: Option<String>,
+    /// Go on behind this record.
+    #[arg(long, value_name = "NUMBER", default_value = "0")]
+    after: u64,
+    /// How many records at most.
+    #[arg(long, value_name = "COUNT", default_value_t = PAGE)]
+    limit: usize,
+    /// Records as JSON, one a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    past: Past,
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let time = Timestamp::parse_rfc3339(text);
+    time.ok_or_else(|| format!("{text:?} is no time: write it as in 2026-11-01T09:51:03Z"))
+}
+
+pub(super) fn run(find: &Find) -> anyhow::Result<ExitCode> {
+    if let Some(kind) = find.kind.as_ref().filter(|kind| !Fact::KINDS.contains(&kind.as_str())) {
+        return Err(anyhow!("{kind:?} is no kind of record; there are {}", Fact::KINDS.join(", ")));
+    }
+    let (mut context, mut found, mut last, mut more) = (Context::default(), 0, Seq::ZERO, false);
+    let mut written = Ok(());
+    find.past.history()?.each(|record| {
+        let about = context.about(record);
+        if written.is_err() || more || !find.wants(record, &about) {
+            return;
+        }
+        if found == find.limit {
+            more = true;
+            return;
+        }
+        (found, last) = (found + 1, record.seq);
+        let line =
+            if find.json { serde_json::to_string(record).map(|json| json + "\n") } else { Ok(show::record(record)) };
+        written = line.map_err(anyhow::Error::from).and_then(|line| Ok(client::write_out(line.as_bytes())?));
+    })?;
+    written?;
+    if more {
+        eprintln!("there are more: go on with --after {last}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a record is about.
+#[derive(Clone, Debug, Default)]
+struct About {
+    alert: Option<(String, String)>,
+    episode: Option<EpisodeId>,
+    policy: Option<PolicyName>,
+    plugin: Option<(Digest, Option<PluginName>)>,
+    /// Actions and targets: a decision may propose several.
+    changes: Vec<(String, String)>,
+}
+
+/// What the records so far say of episodes and intents that are not over.
+#[derive(Debug, Default)]
+struct Context {
+    names: BTreeMap<Digest, PluginName>,
+    alerts: BTreeMap<EpisodeId, (String, String)>,
+    intents: BTreeMap<IntentId, About>,
+}
+
+impl Context {
+    fn about(&mut self, record: &Record) -> About {
+        let fact = &record.fact;
+        let mut about = intent_of(fact).and_then(|intent| self.intents.get(&intent).cloned()).unwrap_or_default();
+        about.episode = fact.episode();
+        match fact {
+            Fact::PluginActivated(plugin) => {
+                self.names.insert(plugin.digest, plugin.plugin.clone());
+                about.plugin = Some((plugin.digest, Some(plugin.plugin.clone())));
+            }
+            Fact::AlertReceived(received) => {
+                let episode = about.episode.unwrap_or(EpisodeId(record.seq));
+                about.episode = Some(episode);
+                self.alerts.insert(episode, (received.alert.name.clone(), received.alert.fingerprint.clone()));
+            }
+            Fact::Evaluated(capsule) => {
+                about.policy = Some(capsule.policy.clone());
+                about.plugin = Some((capsule.plugin, self.names.get(&capsule.plugin).cloned()));
+                if let Conclusion::Decided(decision) = &capsule.conclusion {
+                    self.propose(record.seq, &decision.intents, &about);
+                    about.changes = decision.intents.iter().map(change).collect();
+                }
+            }
+            Fact::EvaluationSkipped(skipped) => about.policy = Some(skipped.policy.clone()),
+            Fact::UndoProposed(undo) => {
+                self.propose(record.seq, std::slice::from_ref(&undo.proposal), &about);
+            }
+            _ => {}
+        }
+        about.alert = about.episode.and_then(|episode| self.alerts.get(&episode).cloned());
+        match fact {
+            Fact::IntentEnded(ended) => drop(self.intents.remove(&ended.intent)),
+            Fact::EpisodeEnded(ended) => {
+                self.alerts.remove(&ended.episode);
+                self.intents.retain(|_, about| about.episode != Some(ended.episode));
+            }
+            _ => {}
+        }
+        about
+    }
+
+    fn propose(&mut self, proposed: Seq, intents: &[Proposal], about: &About) {
+        for (index, intent) in (0..).zip(intents) {
+            let about = About { changes: vec![change(intent)], ..about.clone() };
+            self.intents.insert(IntentId { proposed, index }, about);
+        }
+    }
+}
+
+fn change(intent: &Proposal) -> (String, String) {
+    (intent.action.clone(), intent.target.clone())
+}
+
+const fn intent_of(fact: &Fact) -> Option<IntentId> {
+    match fact {
+        Fact::TargetLooked(looked) => Some(looked.intent),
+        Fact::IntentJudged(judged) => Some(judged.intent),
+        Fact::AttemptStarted(attempt) => Some(attempt.intent),
+        Fact::AttemptEnded(ended) => Some(ended.intent),
+        Fact::AttemptSettled(settled) => Some(settled.intent),
+        Fact::IntentEnded(ended) => Some(ended.intent),
+        Fact::UndoProposed(undo) => Some(undo.of),
+        _ => None,
+    }
+}
+
+impl Find {
+    fn wants(&self, record: &Record, about: &About) -> bool {
+        fn is<T>(wanted: Option<&T>, fits: impl FnOnce(&T) -> bool) -> ControlFlow<()> {
+            if wanted.is_none_or(fits) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        }
+        let all = || {
+            is(Some(&self.after), |after| record.seq.0 > *after)?;
+            is(self.since.as_ref(), |since| record.at >= *since)?;
+            is(self.until.as_ref(), |until| record.at <= *until)?;
+            is(self.kind.as_ref(), |kind| kind == record.fact.kind())?;
+            is(self.episode.as_ref(), |episode| about.episode == Some(EpisodeId(Seq(*episode))))?;
+            is(self.policy.as_ref(), |policy| about.policy.as_ref() == Some(policy))?;
+            is(self.alert.as_ref(), |wanted| {
+                about.alert.as_ref().is_some_and(|(name, id)| wanted == name || wanted == id)
+            })?;
+            is(self.plugin.as_ref(), |wanted| about.plugin.as_ref().is_some_and(|plugin| is_plugin(wanted, plugin)))?;
+            is(self.action.as_ref(), |wanted| about.changes.iter().any(|(action, _)| action == wanted))?;
+            is(self.target.as_ref(), |wanted| about.changes.iter().any(|(_, target)| target == wanted))?;
+            is(self.verdict.as_ref(), |wanted| verdict(&record.fact).iter().any(|word| word == wanted))?;
+            is(self.result.as_ref(), |wanted| result(&record.fact) == Some(wanted.as_str()))
+        };
+        all().is_continue()
+    }
+}
+
+fn is_plugin(wanted: &str, (digest, name): &(Digest, Option<PluginName>)) -> bool {
+    // A name of hexadecimal digits is a name; eight digits tell versions apart.
+    name.as_ref().is_some_and(|name| name.as_str() == wanted)
+        || wanted.len() >= 8 && digest.to_string().starts_with(wanted)
+}
+
+fn verdict(fact: &Fact) -> Vec<String> {
+    let Fact::IntentJudged(judged) = fact else { return Vec::new() };
+    match &judged.verdict {
+        Verdict::Admitted => vec!["admitted".into()],
+        Verdict::NeedsApproval(_) => vec!["needs-approval".into()],
+        Verdict::Observed => vec!["observed".into()],
+        Verdict::Refused(check) => vec!["refused".into(), check.to_string()],
+    }
+}
+
+const fn result(fact: &Fact) -> Option<&'static str> {
+    match fact {
+        Fact::AttemptEnded(ended) => Some(match ended.result {
+            CallResult::Done { .. } => "done",
+            CallResult::Refused { .. } => "refused",
+            CallResult::NotDone { .. } => "not-done",
+            CallResult::Unknown { .. } => "unknown",
+        }),
+        Fact::AttemptSettled(settled) => Some(match settled.settled {
+            Settled::Seen => "seen",
+            Settled::NotSeen => "not-seen",
+            Settled::ForAPerson => "for-a-person",
+        }),
+        Fact::IntentEnded(ended) => Some(match ended.how {
+            IntentEnd::Verified => "verified",
+            IntentEnd::Unverified => "unverified",
+            IntentEnd::Failed => "failed",
+            IntentEnd::Unknown => "unknown",
+            IntentEnd::Undone => "undone",
+            IntentEnd::Expired => "expired",
+            IntentEnd::Denied => "denied",
+            IntentEnd::Void => "void",
+        }),
+        _ => None,
+    }
+}
