@@ -14,7 +14,7 @@ use balm_core::{
     engine::{self as core_engine, Engine},
     input::Input,
     line::Chain,
-    record::{AccountChecked, HostStarted, HostStopped, LossAccepted, StopScope},
+    record::{AccountChecked, HostStarted, HostStopped, LossAccepted, StopEngaged, StopScope},
     target::{AccountId, Region},
 };
 use balm_sandbox::{ENGINE_VERSION, Sandbox};
@@ -114,7 +114,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let about = about(&host, listener.local_addr()?, &key);
     let state = begun.parts.engine.state();
     let in_force = state.plugins.clone();
-    let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
+    let stop_is_recorded = state.stops.values().any(StopEngaged::is_the_kill_switch);
     let (calls, calls_ended) = mpsc::channel(1);
     let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host.clone(), &config.notifiers)?);
     let effects = Effects {
@@ -395,7 +395,7 @@ fn host_id() -> anyhow::Result<String> {
 /// A stop that was engaged while no record could be written is written down now.
 async fn keep_stopped(inbox: &Inbox, kill_switch: &KillSwitch, recorded: bool) {
     if let Some(by) = kill_switch.written_by().filter(|_| !recorded) {
-        let _ = inbox.ask(Input::Stop(StopScope::Everything, by)).await;
+        let _ = inbox.ask(Input::Stop(StopEngaged::by_person(StopScope::Everything, by))).await;
     }
 }
 

@@ -36,7 +36,10 @@ const VALUE_BYTES: usize = 4 << 10;
 /// Bytes of the journal that are copied at once.
 const COPY_BYTES: usize = 1 << 20;
 
-/// How long what was copied may stay unsynced while there is more to copy.
+/// How long more is waited for when little was copied: each time costs the same, so a busy host copies much at a time.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// How long what was copied may stay unsynced.
 const SYNC_EVERY: Duration = Duration::from_millis(250);
 
 /// Bytes of sled's cache: an idle host stays small.
@@ -312,45 +315,60 @@ impl Opened {
     }
 
     fn copy(self, log: &Log, runtime: &Handle, mut ending: watch::Receiver<bool>) -> Result<(), AuditError> {
-        let (mut from, mut follow, mut synced) = (self.from, log.follow(), Instant::now());
-        let mut packer = Packer::default();
+        let (mut from, mut follow) = (self.from, log.follow());
+        let (mut packer, mut unsynced_since) = (Packer::default(), None);
         loop {
             follow.borrow_and_update();
+            let ends = *ending.borrow();
             let (lines, next) = log.lines(from, COPY_BYTES)?;
-            if lines.is_empty() {
-                self.sync(&packer)?;
-                if *ending.borrow() {
-                    return Ok(());
-                }
-                runtime.block_on(async {
-                    tokio::select! {
-                        _ = follow.changed() => {}
-                        _ = ending.changed() => {}
-                    }
-                });
+            if !lines.is_empty() {
+                from = next;
+                self.put(&lines, &mut packer)?;
+                unsynced_since.get_or_insert_with(Instant::now);
+            } else if ends {
+                return self.sync();
+            }
+            if unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_EVERY) {
+                self.sync()?;
+                unsynced_since = None;
+            }
+            if ends || lines.len() > COPY_BYTES / 2 {
                 continue;
             }
-            from = next;
-            packer.pack(&lines)?;
-            self.audit.shared.records.apply_batch(std::mem::take(&mut packer.records))?;
-            self.audit.shared.episodes.apply_batch(std::mem::take(&mut packer.episodes))?;
-            if let Some(head) = packer.head {
-                self.db.insert(HEAD, format!("{} {}", head.seq, head.hash).as_bytes())?;
-                self.audit.shared.head.store(head.seq.0, Ordering::Release);
-            }
-            if synced.elapsed() > SYNC_EVERY {
-                self.sync(&packer)?;
-                synced = Instant::now();
-            }
+            let caught_up = lines.is_empty();
+            let wake =
+                if caught_up { unsynced_since.map(|since| since + SYNC_EVERY) } else { Some(Instant::now() + GATHER) };
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = follow.changed(), if caught_up => {}
+                    _ = ending.changed() => {}
+                    () = until(wake) => {}
+                }
+            });
         }
     }
 
-    fn sync(&self, packer: &Packer) -> Result<(), AuditError> {
-        if packer.head.is_some() {
-            self.db.flush()?;
-            self.sync.sync_all().map_err(|source| AuditError::Io { what: "synced", source })?;
+    fn put(&self, lines: &[u8], packer: &mut Packer) -> Result<(), AuditError> {
+        packer.pack(lines)?;
+        self.audit.shared.records.apply_batch(std::mem::take(&mut packer.records))?;
+        self.audit.shared.episodes.apply_batch(std::mem::take(&mut packer.episodes))?;
+        if let Some(head) = packer.head {
+            self.db.insert(HEAD, format!("{} {}", head.seq, head.hash).as_bytes())?;
+            self.audit.shared.head.store(head.seq.0, Ordering::Release);
         }
         Ok(())
+    }
+
+    fn sync(&self) -> Result<(), AuditError> {
+        self.db.flush()?;
+        self.sync.sync_all().map_err(|source| AuditError::Io { what: "synced", source })
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -14,9 +14,10 @@ use balm_core::{
     configuration::Mode,
     digest::Digest,
     name::{PluginName, PolicyName, Seq},
-    record::{Record, StopScope},
+    record::{Record, StopCause, StopScope},
     state::State,
     target::{AccountId, Region},
+    time::Timestamp,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -84,6 +85,16 @@ pub(crate) struct Stop {
     pub(crate) who: String,
     /// Why.
     pub(crate) why: String,
+    /// What engaged it.
+    #[schema(schema_with = schema::cause)]
+    pub(crate) cause: StopCause,
+    /// When it ends by itself, if it does, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub(crate) until: Option<Timestamp>,
+    /// Whether it is what works without a record, too.
+    #[serde(skip)]
+    pub(crate) is_the_kill_switch: bool,
 }
 
 /// A policy in force.
@@ -209,6 +220,9 @@ impl View {
             scope: stop.scope.clone(),
             who: stop.by.who.clone(),
             why: stop.by.why.clone(),
+            cause: stop.cause,
+            until: stop.until,
+            is_the_kill_switch: stop.is_the_kill_switch(),
         });
         let policies = state.configuration.policies.iter().map(|(name, policy)| PolicyView {
             policy: name.clone(),

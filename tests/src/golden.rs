@@ -1,180 +1,205 @@
-//! The golden journal: what version 1 wrote, kept as text, so that every later version can show that it reads it, and that it
-//! leads to the state that it led to then.
+//! Golden decisions: inputs, and what plugins made of them when the contract was released. They are kept as source beside the
+//! plugins, and must come out the same for as long as the contract is taken, and in every language.
 //!
-//! It begins as a host of the simulator lived, and goes on with a record of every kind that did not happen to it. It is written
-//! once for each version of records; what is kept is never written again.
+//! A file of `tests/golden` is one JSON object: `input` is what is common to all cases, each of `cases` says in `with` what is
+//! different and in `outcome` what comes of it, and `settings` has settings and whether they are accepted. Of a failure only
+//! its kind counts: its words are the language's.
 
-use std::path::{Path, PathBuf};
+use std::{fs, path::Path, sync::Arc};
 
+use anyhow::Context as _;
 use balm_core::{
-    digest::Digest,
-    engine::Engine,
-    line::{self, Chain, Framing},
-    record::{Fact, Record},
-    recovery::{self, Held},
-    snapshot,
+    evaluation::{Answer, Conclusion, Input, Outcome, PastIntent, Query, Trigger},
+    json::Json,
+    name::{IntentId, Seq},
+    time::Timestamp,
+};
+use balm_sandbox::{Plugin, Round, Sandbox};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    GOLDEN_SAY_EVERYTHING, GOLDEN_SCALE_BY_HAND, SCALE_ECS_SERVICE,
+    languages::{self, Language},
 };
 
-use crate::sim;
+/// The golden decisions of `scale-ecs-service`, whatever it is written in.
+pub const SCALE: &str = "scale-ecs-service.json";
 
-/// The simulated life.
-const SEED: u64 = 4;
+/// Plugins of released contracts, each with its file of golden decisions.
+pub const RELEASED: [(&str, &str); 2] =
+    [(GOLDEN_SAY_EVERYTHING, "0.1.0/say-everything.json"), (GOLDEN_SCALE_BY_HAND, "0.1.0/scale-by-hand.json")];
 
-/// Records of it that are kept.
-const RECORDS: usize = 70;
-
-/// Data of the kinds that happen seldom.
-const SELDOM: &[(&str, &str)] = &[
-    ("tail-cut", r#"{"bytes":40,"kept":"cut/00000000000000000009-0.cut"}"#),
-    ("loss-accepted", r#"{"known":12,"by":"the audit database"}"#),
-    (
-        "state-saved",
-        r#"{"upto":3,"digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","bytes":9,"version":1}"#,
-    ),
-    ("damage-found", r#"{"seq":2,"file":"journal/00000000000000000001.journal","offset":80,"why":"a test"}"#),
-    ("plugin-refused", r#"{"plugin":"web","digest":null,"why":"it is no component"}"#),
-    (
-        "plugin-removed",
-        r#"{"plugin":"web","digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","why":"its file is gone"}"#,
-    ),
-    ("configuration-refused", r#"{"part":"guardrails","mistakes":["web.cedar:1: it is no rule"]}"#),
-    ("reloaded", r#"{"by":{"who":"ada","why":"new rules"},"after-restart":["listen"]}"#),
-    ("account-checked", r#"{"account":"123456789012","region":"eu-central-1","identity":{"error":"no credentials"}}"#),
-    ("clock-jumped", r#"{"by-ms":120000}"#),
-    ("clock-accepted", r#"{"by":{"who":"ada","why":"it is right"}}"#),
-    ("evaluation-skipped", r#"{"episode":7,"policy":"web-cpu","generation":9,"why":"its mode is off"}"#),
-    (
-        "undo-proposed",
-        r#"{"of":"1.0","episode":7,"proposal":{"action":"ecs:scale-service","target":"arn:aws:ecs:eu-central-1:123456789012:service/prod/service-0","parameters":{"desired":4},"expects":{"desired":6},"verify-within":null,"undo":false,"reason":"a test"}}"#,
-    ),
-    ("attempt-settled", r#"{"intent":"1.0","episode":7,"attempt":1,"settled":"for-a-person","found":"a test"}"#),
-    ("stop-engaged", r#"{"scope":"everything","by":{"who":"ada","why":"a test"}}"#),
-    ("stop-released", r#"{"stop":1,"by":{"who":"ada","why":"a test"}}"#),
-    (
-        "history-dropped",
-        r#"{"upto":1,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","bytes":9,"why":"a test"}"#,
-    ),
-    ("access-denied", r#"{"who":"viewer eve","what":"stop","unrecorded":3}"#),
-    ("episode-ended", r#"{"episode":7,"how":"expired"}"#),
-    ("intent-ended", r#"{"intent":"1.0","episode":7,"how":"undone","why":"a test"}"#),
-    (
-        "approval-requested",
-        r#"{"intent":"1.0","episode":7,"policy":"web-cpu","plan":{"host":"simulated","intent":"1.0","episode":7,"policy":"web-cpu","policy-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","plugin":"scale-ecs-service","plugin-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","guardrails":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","action":"ecs:scale-service","target":"arn:aws:ecs:eu-central-1:123456789012:service/prod/service-0","parameters":{"desired":6},"expects":{"desired":4},"undo":false},"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"approvers":["ada","bob"],"reminds-at":1795435999000,"expires-at":1795436999000}"#,
-    ),
-    (
-        "approval-reminded",
-        r#"{"intent":"1.0","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"given":[],"expires-at":1795436999000}"#,
-    ),
-    (
-        "approval-given",
-        r#"{"intent":"1.0","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":"ada","person":{"who":"ada","why":"a test"},"count":1,"needs":2}"#,
-    ),
-    (
-        "approval-used",
-        r#"{"intent":"1.0","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":["ada"]}"#,
-    ),
-    (
-        "approval-void",
-        r#"{"intent":"1.0","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","reason":{"refused":"limits"},"why":"a test","given":["ada"]}"#,
-    ),
-    (
-        "approval-requested",
-        r#"{"intent":"1.1","episode":7,"policy":"web-cpu","plan":{"host":"simulated","intent":"1.1","episode":7,"policy":"web-cpu","policy-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","plugin":"scale-ecs-service","plugin-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","guardrails":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","action":"ecs:scale-service","target":"arn:aws:ecs:eu-central-1:123456789012:service/prod/service-0","parameters":{"desired":6},"expects":{"desired":4},"undo":false},"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"approvers":["ada","bob"],"reminds-at":1795435999000,"expires-at":1795436999000}"#,
-    ),
-    (
-        "approval-denied",
-        r#"{"intent":"1.1","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":"ada","person":{"who":"ada","why":"a test"}}"#,
-    ),
-    (
-        "approval-requested",
-        r#"{"intent":"1.2","episode":7,"policy":"web-cpu","plan":{"host":"simulated","intent":"1.2","episode":7,"policy":"web-cpu","policy-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","plugin":"scale-ecs-service","plugin-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","guardrails":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","action":"ecs:scale-service","target":"arn:aws:ecs:eu-central-1:123456789012:service/prod/service-0","parameters":{"desired":6},"expects":{"desired":4},"undo":false},"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"approvers":["ada","bob"],"reminds-at":1795435999000,"expires-at":1795436999000}"#,
-    ),
-    (
-        "approval-expired",
-        r#"{"intent":"1.2","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"given":[]}"#,
-    ),
-    (
-        "approval-requested",
-        r#"{"intent":"1.3","episode":7,"policy":"web-cpu","plan":{"host":"simulated","intent":"1.3","episode":7,"policy":"web-cpu","policy-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","plugin":"scale-ecs-service","plugin-digest":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","guardrails":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","action":"ecs:scale-service","target":"arn:aws:ecs:eu-central-1:123456789012:service/prod/service-0","parameters":{"desired":6},"expects":{"desired":4},"undo":false},"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","needs":2,"approvers":["ada","bob"],"reminds-at":1795435999000,"expires-at":1795436999000}"#,
-    ),
-    (
-        "approval-given",
-        r#"{"intent":"1.3","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":"ada","person":{"who":"ada","why":"a test"},"count":1,"needs":2}"#,
-    ),
-    (
-        "approval-given",
-        r#"{"intent":"1.3","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":"bob","person":{"who":"bob","why":"a test"},"count":2,"needs":2}"#,
-    ),
-    (
-        "approval-withdrawn",
-        r#"{"intent":"1.3","episode":7,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","by":"ada","person":{"who":"ada","why":"a test"}}"#,
-    ),
-    (
-        "approval-refused",
-        r#"{"intent":"1.3","saying":"yes","plan":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","person":{"who":"ada","why":"a test"},"reason":"not-an-approver"}"#,
-    ),
-    (
-        "checkpoint",
-        r#"{"host":"simulated","seq":1,"hash":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","key":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","signature":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015adba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#,
-    ),
-    ("host-stopped", r#"{"why":"SIGTERM"}"#),
-];
-
-/// Where golden journals are kept.
-#[must_use]
-pub fn dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
+/// A file of golden decisions.
+pub struct Golden {
+    plugin: String,
+    cases: Vec<Case>,
+    settings: Vec<(Json, bool)>,
 }
 
-/// What a journal's text leads to: where it ends, and the digest of the state.
-///
-/// # Panics
-///
-/// If it is not whole.
-#[must_use]
-pub fn fold(text: &[u8]) -> (Vec<Record>, Chain, Digest) {
-    let (mut engine, mut records) = (Engine::new(), Vec::new());
-    let Held { chain, rest, .. } = recovery::read_file(text, Chain::START, |batch| {
-        for placed in batch {
-            engine.replay(&placed.line.record);
-            records.push(placed.line.record);
-        }
-    });
-    assert_eq!(rest, recovery::Rest::Nothing, "the golden journal is not believed");
-    let digest = snapshot::write(engine.state(), chain, std::io::sink()).expect("nothing is written");
-    (records, chain, digest)
+struct Case {
+    name: String,
+    input: Input,
+    outcome: Value,
+    log: Option<Value>,
 }
 
-/// The golden journal of this version.
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// Components that were asked.
+    pub plugins: usize,
+    /// Decisions that were compared.
+    pub decisions: usize,
+    /// What came out otherwise.
+    pub mismatches: Vec<String>,
+}
+
+/// Every golden plugin, and `scale-ecs-service` in Rust and in every language that can be built here.
 ///
-/// # Panics
+/// # Errors
 ///
-/// If the data of a seldom kind is not what this version reads.
-#[must_use]
-pub fn write() -> Vec<u8> {
-    let mut records = Vec::new();
-    recovery::read_file(&sim::journal(SEED), Chain::START, |batch| {
-        if records.len() < RECORDS {
-            records.extend(batch.into_iter().map(|placed| placed.line.record));
-        }
-    });
-    let mut seq = records.last().expect("it lived").seq;
-    let at = records.last().expect("it lived").at;
-    for (kind, data) in SELDOM {
-        seq = seq.next();
-        let json = format!(r#"{{"v":1,"seq":{seq},"at":{},"kind":"{kind}","data":{data}}}"#, at.as_millis());
-        let (record, _) = line::read_json(json.as_bytes()).expect("this version reads it");
-        records.push(record);
+/// If a file cannot be read, or a component is no plugin.
+pub async fn compare_all() -> anyhow::Result<Compared> {
+    let sandbox = Arc::new(Sandbox::new()?);
+    let mut compared = Compared::default();
+    for (component, file) in RELEASED {
+        Golden::read(file)?.compare(&sandbox, Path::new(component), &mut compared).await?;
     }
-    let (mut text, mut chain) = (Vec::new(), Chain::START);
-    let mut framing = Framing { prev: Some(Digest::ZERO), synced: Some(chain.seq) };
-    for record in &records {
-        chain = line::write(chain, record, std::mem::take(&mut framing), &mut text);
+    let scale = Golden::read(SCALE)?;
+    scale.compare(&sandbox, Path::new(SCALE_ECS_SERVICE), &mut compared).await?;
+    for component in Language::ALL.into_iter().filter_map(languages::component) {
+        scale.compare(&sandbox, component, &mut compared).await?;
     }
-    text
+    Ok(compared)
 }
 
-/// The kinds of records that there are in a journal.
-pub fn kinds(records: &[Record]) -> std::collections::BTreeSet<&'static str> {
-    records.iter().map(|record| Fact::kind(&record.fact)).collect()
+impl Golden {
+    /// Read a file of `tests/golden`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not what this module says.
+    pub fn read(file: &str) -> anyhow::Result<Self> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(file);
+        let whole: Value = serde_json::from_str(&fs::read_to_string(&path).with_context(|| file.to_owned())?)?;
+        let common = whole["input"].as_object().context("input: what is common to all cases")?;
+        let mut cases = Vec::new();
+        for case in whole["cases"].as_array().context("cases")? {
+            cases.push(Case::read(common, case).with_context(|| format!("{file}: {}", case["name"]))?);
+        }
+        let accepted = |given: &Value| Some((Json::of(&given["settings"]), given["accepted"].as_bool()?));
+        let settings = whole["settings"].as_array().into_iter().flatten().filter_map(accepted).collect();
+        Ok(Self { plugin: whole["plugin"].as_str().context("plugin: its name")?.to_owned(), cases, settings })
+    }
+
+    /// An input of one of the cases, by its name.
+    #[must_use]
+    pub fn input(&self, case: &str) -> Option<&Input> {
+        self.cases.iter().find(|own| own.name == case).map(|case| &case.input)
+    }
+
+    /// Ask a component everything.
+    ///
+    /// # Errors
+    ///
+    /// If it is no plugin.
+    pub async fn compare(
+        &self,
+        sandbox: &Arc<Sandbox>,
+        component: &Path,
+        compared: &mut Compared,
+    ) -> anyhow::Result<()> {
+        let place = component.display();
+        let bytes = fs::read(component).with_context(|| format!("{place}"))?;
+        let plugin = Plugin::load(sandbox, self.plugin.parse()?, &bytes).await.with_context(|| format!("{place}"))?;
+        compared.plugins += 1;
+        for case in &self.cases {
+            let round = plugin.evaluate(&case.input).await;
+            compared.decisions += 1;
+            let found = (said(&round), case.log.as_ref().map(|_| log(&round)));
+            if found != (case.outcome.clone(), case.log.clone()) {
+                let failure = round.outcome.err().map(|failure| failure.message);
+                // As it would stand in the file.
+                let found = json!({ "name": case.name, "outcome": found.0, "log": found.1, "failure": failure });
+                compared.mismatches.push(format!("{place}: {found}"));
+            }
+        }
+        for (settings, accepted) in &self.settings {
+            let verdict = plugin.validate_settings(settings).await;
+            compared.decisions += 1;
+            if verdict.is_ok() != *accepted || verdict.as_ref().is_err_and(String::is_empty) {
+                compared.mismatches.push(format!("{place}: {settings}: {verdict:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Case {
+    fn read(common: &Map<String, Value>, case: &Value) -> anyhow::Result<Self> {
+        let mut input = common.clone();
+        for (key, value) in case["with"].as_object().into_iter().flatten() {
+            match (input.get_mut(key), value) {
+                // What is different about the alert, not another one.
+                (Some(Value::Object(before)), Value::Object(after)) if key == "alert" => before.extend(after.clone()),
+                _ => drop(input.insert(key.clone(), value.clone())),
+            }
+        }
+        let name = case["name"].as_str().context("name")?.to_owned();
+        let log = case.get("log").cloned();
+        Ok(Self { name, input: self::input(&Value::Object(input))?, outcome: case["outcome"].clone(), log })
+    }
+}
+
+fn input(raw: &Value) -> anyhow::Result<Input> {
+    let texts = |key: &str| raw[key].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let list = |key: &str| raw[key].as_array().into_iter().flatten();
+    Ok(Input {
+        alert: Arc::new(serde_json::from_value(raw["alert"].clone()).context("alert")?),
+        policy: raw["policy"].as_str().context("policy")?.parse()?,
+        targets: texts("targets").map(str::parse).collect::<Result<_, _>>()?,
+        settings: Json::of(&raw["settings"]),
+        answers: list("answers").map(answer).collect::<anyhow::Result<_>>()?,
+        trigger: serde_json::from_value::<Trigger>(raw["trigger"].clone()).context("trigger")?,
+        history: list("history").map(past).collect::<anyhow::Result<_>>()?,
+        now: Timestamp::from_millis(raw["now"].as_u64().context("now")?),
+        seed: raw["seed"].as_u64().context("seed")?,
+    })
+}
+
+fn answer(raw: &Value) -> anyhow::Result<Answer> {
+    let text = |key: &str| raw["query"][key].as_str().map(str::to_owned).context("a query's text");
+    let query =
+        Query { kind: text("kind")?, target: text("target")?, parameters: Json::of(&raw["query"]["parameters"]) };
+    let reading = match (raw["reading"].get("ok"), raw["reading"]["error"].as_str()) {
+        (Some(reading), _) => Ok(Json::of(reading)),
+        (None, why) => Err(why.context("a reading, or why there is none")?.to_owned()),
+    };
+    Ok(Answer { query, reading, at: Timestamp::from_millis(raw["at"].as_u64().context("at")?) })
+}
+
+fn past(raw: &Value) -> anyhow::Result<PastIntent> {
+    let text = |key: &str| raw[key].as_str().map(str::to_owned).with_context(|| key.to_owned());
+    Ok(PastIntent {
+        // No plugin is told.
+        id: IntentId { proposed: Seq(1), index: 0 },
+        action: text("action")?,
+        target: text("target")?,
+        at: Timestamp::from_millis(raw["at"].as_u64().context("at")?),
+        state: text("state")?,
+        before: Json::of(&raw["before"]),
+        after: Json::of(&raw["after"]),
+    })
+}
+
+fn said(round: &Round) -> Value {
+    match &round.outcome {
+        Ok(Outcome::Decided(decision)) => json!(Conclusion::Decided(decision.clone())),
+        Ok(Outcome::Needs(queries)) => json!({ "needs": queries }),
+        Err(failure) => json!({ "failed": failure.kind }),
+    }
+}
+
+fn log(round: &Round) -> Value {
+    round.log.iter().map(|line| format!("{:?}: {}", line.level, line.message)).collect()
 }

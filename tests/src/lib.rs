@@ -1,19 +1,13 @@
 //! What whole-system tests, proofs and benchmarks share.
 //!
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do; `kills` ends them at
-//! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and
-//! the model cloud under one seed. `bench` measures, `swaps` replaces plugins under load, and `corpus` has the hostile guests.
-//! `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
-//! Nothing here is shipped.
-//! the model cloud under one seed; `bench` measures.
-//! any moment and recounts what is left; `replay` makes its decisions again; `sim` runs the core, a model of the journal and the model cloud under one seed.
-//! `bench` measures, and `swaps` replaces plugins under load.
-//! `golden` keeps what earlier versions wrote. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
-//! Nothing here is shipped.
-//! any moment and recounts what is left; `swaps` replaces plugins under load; `replay` makes decisions again, and `export`
-//! takes exports apart and puts them together, and `tamper` forges them; `sim` runs the core, a model of the journal and the model cloud under one seed;
-//! `bench` measures. `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
-//! `approvals` is the table of everything that somebody may try with an approval. Nothing here is shipped.
+//! any moment and recounts what is left; `replay` makes its decisions again; `export` takes exports apart and puts them
+//! together, and `tamper` forges them; `sim` runs the core, a model of the journal and the model cloud under one seed; `swaps`
+//! replaces plugins under load; `bench` measures. `corpus` has the hostile guests, `approvals` everything that somebody may
+//! try with an approval, `oracle` judges random intents beside the guard, and `storm` sends alerts by the thousand.
+//! `languages` builds the policies that are not in Rust, `golden` has decisions that must come out as they did, and
+//! `golden_journal` what earlier versions wrote. `book` reads the book and does what it says, `reference` writes the pages of
+//! it that code can write. Nothing here is shipped.
 
 pub mod approvals;
 pub mod bench;
@@ -21,11 +15,15 @@ pub mod book;
 pub mod corpus;
 pub mod export;
 pub mod golden;
+pub mod golden_journal;
 pub mod harness;
 pub mod kills;
+pub mod languages;
+pub mod oracle;
 pub mod reference;
 pub mod replay;
 pub mod sim;
+pub mod storm;
 pub mod swaps;
 pub mod tamper;
 
@@ -48,3 +46,9 @@ pub const SCALE_ASG: &str = env!("PLUGIN_SCALE_ASG");
 
 /// The component of `replace-unhealthy-instance`, as built from this repository.
 pub const REPLACE_UNHEALTHY_INSTANCE: &str = env!("PLUGIN_REPLACE_UNHEALTHY_INSTANCE");
+
+/// The golden plugin that says back everything that it is told.
+pub const GOLDEN_SAY_EVERYTHING: &str = env!("PLUGIN_GOLDEN_SAY_EVERYTHING");
+
+/// The golden plugin that asks before it decides.
+pub const GOLDEN_SCALE_BY_HAND: &str = env!("PLUGIN_GOLDEN_SCALE_BY_HAND");

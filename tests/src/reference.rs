@@ -221,10 +221,16 @@ pub fn configuration_keys(root: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 /// How the code asks for a key.
-const READERS: [&str; 15] = [
+const READERS: [&str; 21] = [
+    "needed(&mut section, \"",
+    "needed_point(&mut section, \"",
+    "small(&mut section, \"",
+    "small(&mut release, \"",
+    "parsed::<Zone>(\"",
     "text(\"",
     "texts(\"",
     "parsed::<SocketAddr>(\"",
+    "parsed::<Class>(\"",
     "number(\"",
     "duration(\"",
     "word(\"",

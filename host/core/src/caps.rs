@@ -86,6 +86,23 @@ pub const TIMERS_PER_BATCH: usize = 1_000;
 /// intents are refused instead.
 pub const ADMISSIONS: usize = 100_000;
 
+/// Admissions of one episode, remembered while it is. At the cap its further intents are refused: an episode that was acted
+/// on a thousand times needs a person.
+pub const ADMISSIONS_PER_EPISODE: usize = 1_000;
+
+/// Turns of a target's capacity that are remembered, newest: more than any operator allows.
+pub const REVERSALS: usize = 100;
+
+/// Targets of which is remembered when they alerted last, for the storm brake. At the cap further ones are not counted:
+/// whoever lets so many alert has reached every threshold.
+pub const TARGETS_ALERTING: usize = 20_000;
+
+/// The longest window of the storm brake, in seconds: what alerted yesterday does not alert at once.
+pub const STORM_WINDOW_MOST_S: u64 = 24 * 3600;
+
+/// For how long a person's word to release a stop waits for the others', in seconds: yesterday's is no yes to today.
+pub const RELEASE_WAITS_S: u64 = 3600;
+
 /// The longest window of a limit, in seconds: a week.
 pub const LIMIT_WINDOW_MOST_S: u64 = 7 * 24 * 3600;
 

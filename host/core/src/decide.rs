@@ -17,7 +17,7 @@ use crate::{
     episode::{self, Arrival},
     evaluation::{Capsule, Conclusion, Proposal},
     guard::{ApprovedIntent, ProposedIntent, Rules},
-    input::{Arrived, Input, Reply, Resume},
+    input::{Arrived, Input, Reply},
     intent::{Intent, Stage},
     look::Reading,
     matching,
@@ -25,7 +25,7 @@ use crate::{
     record::{
         AlertReceived, AttemptEnded, AttemptSettled, CallResult, ClockAccepted, ClockJumped, Concerned, Configured,
         EpisodeEnd, EpisodeEnded, Fact, HostStarted, IntentEnd, IntentEnded, Person, Purpose, Reception, Record,
-        Settled, StopEngaged, StopReleased, StopScope, TargetLooked, TimePassed, UndoProposed,
+        Settled, TargetLooked, TimePassed, UndoProposed,
     },
     state::{State, Timer},
     target::Target,
@@ -34,9 +34,9 @@ use crate::{
 
 /// A batch in the making.
 pub(crate) struct Batch<'a> {
-    state: &'a mut State,
+    pub(crate) state: &'a mut State,
     rules: &'a Rules,
-    at: Timestamp,
+    pub(crate) at: Timestamp,
     records: Vec<Record>,
     approved: Vec<ApprovedIntent>,
 }
@@ -87,8 +87,8 @@ impl Batch<'_> {
             }
             Input::Looked { intent, purpose, reading, read_at } => self.looked(intent, purpose, reading, read_at),
             Input::CallEnded { intent, attempt, result } => self.call_ended(intent, attempt, result),
-            Input::Stop(scope, by) => return self.stop(scope, by),
-            Input::Resume(resume, by) => return self.resume(&resume, &by),
+            Input::Stop(stop) => return self.stop(stop),
+            Input::Resume(resume, backlog, by) => return self.resume(&resume, backlog, &by),
             Input::Approval(said) => return self.said(*said),
             Input::NoticeSent(sent) => self.add(Fact::NoticeSent(sent)),
             Input::AccessDenied(denied) => self.add(Fact::AccessDenied(denied)),
@@ -97,7 +97,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn add(&mut self, fact: Fact) {
+    pub(crate) fn add(&mut self, fact: Fact) {
         let record = Record { seq: self.state.seq.next(), at: self.at, more: true, fact };
         self.state.apply(&record);
         self.records.push(record);
@@ -151,6 +151,7 @@ impl Batch<'_> {
         for alert in alerts {
             self.alert(alert);
         }
+        self.brake();
         Ok(())
     }
 
@@ -209,6 +210,7 @@ impl Batch<'_> {
         for timer in due {
             match timer {
                 Timer::Approval(intent) => self.approval_is_due(intent),
+                Timer::Stop(stop) => self.end_stop(stop),
                 Timer::Episode(episode) => self.expire_episode(episode),
                 // What these set off is due now, and nothing is to be decided.
                 Timer::Evaluate(..) | Timer::Look(..) | Timer::Tell(_) => {}
@@ -255,7 +257,7 @@ impl Batch<'_> {
         let proposed = ProposedIntent::new(self.state, self.rules, intent, Err(why), self.at);
         if !proposed.may_look() {
             let judgement = proposed.judge();
-            judgement.facts.into_iter().for_each(|fact| self.add(fact));
+            judgement.facts.into_iter().for_each(|fact| self.add_judged(fact));
         }
     }
 
@@ -395,33 +397,11 @@ impl Batch<'_> {
     }
 
     fn end(&mut self, id: IntentId, how: IntentEnd, why: String) {
-        let Some(intent) = self.state.intents.get(&id) else { return };
+        let Some(intent) = self.state.intents.get(&id).cloned() else { return };
         let episode = intent.episode;
         self.add(Fact::IntentEnded(IntentEnded { intent: id, episode, how, why }));
+        self.trip(&intent);
         self.end_if_at_rest(episode);
-    }
-
-    fn stop(&mut self, scope: StopScope, by: Person) -> Result<(), Reply> {
-        if self.state.stops.len() >= caps::STOPS {
-            return Err(Reply::Refused(format!("{} stops are in force already; stop everything instead", caps::STOPS)));
-        }
-        self.add(Fact::StopEngaged(StopEngaged { scope, by }));
-        Ok(())
-    }
-
-    fn resume(&mut self, resume: &Resume, by: &Person) -> Result<(), Reply> {
-        let named = |(seq, stop): &(&Seq, &StopEngaged)| match resume {
-            Resume::Stop(number) => *seq == number,
-            Resume::Scope(scope) => stop.scope == *scope,
-        };
-        let stops: Vec<Seq> = self.state.stops.iter().filter(named).map(|(seq, _)| *seq).collect();
-        if stops.is_empty() {
-            return Err(Reply::Refused("no such stop is in force; `balm status` lists them".into()));
-        }
-        for stop in stops {
-            self.add(Fact::StopReleased(StopReleased { stop, by: by.clone() }));
-        }
-        Ok(())
     }
 }
 

@@ -169,6 +169,11 @@ impl Engine {
         &self.state
     }
 
+    /// The rules in force.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Apply a record that is durable already: recovery.
     pub fn replay(&mut self, record: &Record) {
         self.state.apply(record);

@@ -8,9 +8,9 @@ use crate::{
     look::Reading,
     name::{IntentId, Seq},
     record::{
-        AccessDenied, AccountChecked, CallResult, Checkpoint, ConfigurationRefused, DamageFound, EvaluationSkipped,
-        HistoryDropped, HostStarted, HostStopped, LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused,
-        PluginRemoved, Purpose, Reloaded, StateSaved, StopScope, TailCut,
+        AccessDenied, AccountChecked, Backlog, CallResult, Checkpoint, ConfigurationRefused, DamageFound,
+        EvaluationSkipped, HistoryDropped, HostStarted, HostStopped, LossAccepted, NoticeSent, Person, PluginActivated,
+        PluginRefused, PluginRemoved, Purpose, Reloaded, StateSaved, StopEngaged, StopScope, TailCut,
     },
     time::Timestamp,
 };
@@ -76,10 +76,11 @@ pub enum Input {
         /// How.
         result: CallResult,
     },
-    /// A person halts something.
-    Stop(StopScope, Person),
-    /// A person ends stops: the one with this number, or all that halt exactly this.
-    Resume(Resume, Person),
+    /// A person halts something, for good or until a time.
+    Stop(StopEngaged),
+    /// A person ends stops: the one with this number, or all that halt exactly this; and says what becomes of what was
+    /// refused meanwhile, which must be said where Balm engaged one itself.
+    Resume(Resume, Option<Backlog>, Person),
     /// A person says something of an approval.
     Approval(Box<Said>),
     /// People were told, or could not be.
@@ -126,6 +127,8 @@ pub enum Resume {
 pub enum Reply {
     /// It is recorded. The last record of its batch, or the state's last record where nothing was to be recorded.
     Recorded(Seq),
+    /// It is recorded, and takes more than that: what.
+    Waits(Seq, String),
     /// Nothing was recorded: there is no room. Try again later.
     Overloaded(String),
     /// It cannot be done, for this reason; nothing was recorded but that it was asked for, where that matters.

@@ -20,8 +20,9 @@ use crate::{
     json::Json,
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
-        AttemptStarted, Checkpoint, ConfigurationRefused, DamageFound, EvaluationSkipped, Fact, IntentEnd, IntentEnded,
-        IntentJudged, Record, Settled, StopEngaged, Verdict,
+        AttemptStarted, Checkpoint, ConfigurationRefused, ConflictFound, DamageFound, EvaluationSkipped, Fact,
+        IntentEnd, IntentEnded, IntentJudged, Record, ReleaseAsked, Settled, StopCause, StopEngaged, StormBrake,
+        Verdict,
     },
     time::Timestamp,
 };
@@ -139,7 +140,10 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::AttemptStarted(_)
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
+        | Fact::ReleaseAsked(_)
         | Fact::StopReleased(_)
+        | Fact::StormBrake(_)
+        | Fact::ConflictFound(_)
         // Of those notifiers that are to have them.
         | Fact::Checkpoint(_) => true,
         Fact::AccountChecked(checked) => checked.identity.is_err(),
@@ -277,6 +281,7 @@ fn policy_of(fact: &Fact) -> Option<&PolicyName> {
         Fact::Evaluated(capsule) => Some(&capsule.policy),
         Fact::EvaluationSkipped(skipped) => Some(&skipped.policy),
         Fact::IntentJudged(judged) => Some(&judged.policy),
+        Fact::ConflictFound(conflict) => Some(&conflict.policy),
         Fact::ApprovalRequested(requested) => Some(&requested.policy),
         _ => None,
     }
@@ -286,6 +291,7 @@ fn intent_of(fact: &Fact) -> Option<Intent> {
     match fact {
         Fact::UndoProposed(undo) => Some(Intent::new(undo.of, "to be undone")),
         Fact::IntentJudged(judged) => Some(Intent::new(judged.intent, judged.verdict.to_string())),
+        Fact::ConflictFound(conflict) => Some(Intent::new(conflict.intent, format!("refused: {}", conflict.conflict))),
         Fact::AttemptStarted(attempt) => {
             Some(Intent::new(attempt.intent, format!("attempt {} under way", attempt.attempt)))
         }
@@ -316,10 +322,13 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::PluginRefused(_)
         | Fact::ConfigurationRefused(_)
         | Fact::ClockJumped(_)
+        | Fact::ConflictFound(_)
         | Fact::AccountChecked(_)
         | Fact::ApprovalRequested(_)
         | Fact::ApprovalReminded(_)
         | Fact::ApprovalExpired(_) => Urgency::Person,
+        // What Balm halted itself waits for a person; what a person halted, a person knows.
+        Fact::StopEngaged(stop) if stop.cause != StopCause::Person => Urgency::Person,
         // Whoever approved it takes it to be done.
         Fact::ApprovalVoid(void) if !void.given.is_empty() => Urgency::Person,
         Fact::AttemptSettled(settled) if settled.settled == Settled::ForAPerson => Urgency::Person,
@@ -336,7 +345,9 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::IntentJudged(_)
         | Fact::AttemptSettled(_)
         | Fact::StopEngaged(_)
+        | Fact::ReleaseAsked(_)
         | Fact::StopReleased(_)
+        | Fact::StormBrake(_)
         | Fact::PluginRemoved(_)
         | Fact::ApprovalWithdrawn(_)
         | Fact::ApprovalDenied(_)
@@ -412,7 +423,16 @@ fn words(fact: &Fact) -> String {
             format!("intent {}: a call had no answer; {}", settled.intent, settled.found)
         }
         Fact::IntentEnded(IntentEnded { intent, how, why, .. }) => format!("intent {intent} is {how}: {why}"),
-        Fact::StopEngaged(StopEngaged { scope, by }) => format!("{scope} is stopped by {}: {}", by.who, by.why),
+        Fact::StopEngaged(stop) => stopped_words(stop),
+        Fact::ReleaseAsked(asked) => {
+            let ReleaseAsked { stop, by, missing } = asked;
+            format!("{} would release stop {stop}, which takes {missing} more: {}", by.who, by.why)
+        }
+        Fact::StormBrake(brake) => storm_words(*brake),
+        Fact::ConflictFound(conflict) => {
+            let ConflictFound { conflict, policy, target, found, .. } = conflict.as_ref();
+            format!("{conflict} of policy {policy} on {target}, and nothing is done: {found}")
+        }
         Fact::StopReleased(released) => {
             format!("stop {} is released by {}: {}", released.stop, released.by.who, released.by.why)
         }
@@ -450,6 +470,18 @@ fn refused_words(refused: &ConfigurationRefused) -> String {
     let further = mistakes.len().saturating_sub(1);
     let further = if further == 0 { String::new() } else { format!(" (and {further} more)") };
     format!("{part} was refused, and what was in force stays: {first}{further}")
+}
+
+fn stopped_words(stop: &StopEngaged) -> String {
+    let StopEngaged { scope, by, until, .. } = stop;
+    let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+    format!("{scope} is stopped by {}{until}: {}", by.who, by.why)
+}
+
+fn storm_words(brake: StormBrake) -> String {
+    let StormBrake { on, targets, accounts } = brake;
+    let what = if on { "a storm: less is done while" } else { "the storm is over:" };
+    format!("{what} {targets} targets of {accounts} accounts alert at once")
 }
 
 fn judged_words(judged: &IntentJudged) -> String {

@@ -19,6 +19,7 @@ use crate::{
     json::Json,
     look::Reading,
     name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
+    pattern::TargetPattern,
     target::{AccountId, Region, Target},
     time::Timestamp,
 };
@@ -152,8 +153,14 @@ facts! {
     IntentEnded(IntentEnded) = "intent-ended",
     /// Something is halted.
     StopEngaged(StopEngaged) = "stop-engaged",
+    /// A person would end a stop, which takes more than one.
+    ReleaseAsked(ReleaseAsked) = "release-asked",
     /// It is halted no longer.
     StopReleased(StopReleased) = "stop-released",
+    /// Many targets or accounts alert at once, and less is done; or no longer.
+    StormBrake(StormBrake) = "storm-brake",
+    /// Intents work against each other, or a remedy against itself: a person is called, once.
+    ConflictFound(Box<ConflictFound>) = "conflict-found",
     /// People were told, or could not be.
     NoticeSent(NoticeSent) = "notice-sent",
     /// Somebody with a credential asked for what its role does not allow, and did not get it.
@@ -186,6 +193,7 @@ impl Fact {
             Self::AttemptEnded(ended) => Some(ended.episode),
             Self::AttemptSettled(settled) => Some(settled.episode),
             Self::IntentEnded(ended) => Some(ended.episode),
+            Self::ConflictFound(conflict) => Some(conflict.episode),
             Self::NoticeSent(sent) => sent.episode,
             Self::Genesis(_)
             | Self::HostStarted(_)
@@ -206,7 +214,9 @@ impl Fact {
             | Self::ClockJumped(_)
             | Self::ClockAccepted(_)
             | Self::StopEngaged(_)
+            | Self::ReleaseAsked(_)
             | Self::StopReleased(_)
+            | Self::StormBrake(_)
             // It may name an intent that there is not.
             | Self::ApprovalRefused(_)
             | Self::AccessDenied(_)
@@ -706,6 +716,12 @@ pub enum CheckName {
     Busy,
     /// It does not take back what was just done.
     Opposes,
+    /// The target is not turned around again and again.
+    Oscillation,
+    /// The alert has not fired again and again after what was done about it.
+    Recurrence,
+    /// Few enough targets and accounts alert at once, or little enough was done.
+    Storm,
     /// It is not too often.
     Limits,
     /// It is not too far.
@@ -727,6 +743,9 @@ impl fmt::Display for CheckName {
             Self::Expectation => "expectation",
             Self::Busy => "busy",
             Self::Opposes => "opposes",
+            Self::Oscillation => "oscillation",
+            Self::Recurrence => "recurrence",
+            Self::Storm => "storm",
             Self::Limits => "limits",
             Self::Bounds => "bounds",
             Self::Authorization => "authorization",
@@ -886,16 +905,28 @@ impl fmt::Display for IntentEnd {
     }
 }
 
+impl CheckName {
+    /// Whether it may find that intents work against each other, or a remedy against itself.
+    #[must_use]
+    pub const fn finds_conflicts(self) -> bool {
+        matches!(self, Self::Opposes | Self::Oscillation | Self::Recurrence)
+    }
+}
+
 /// What a stop halts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopScope {
     /// Every intent.
     Everything,
     /// Those of one policy.
     Policy(PolicyName),
+    /// Those that this version of a plugin proposed.
+    Version(Digest),
     /// Those on one target.
     Target(Target),
+    /// Those on every target of a pattern.
+    Targets(TargetPattern),
 }
 
 impl fmt::Display for StopScope {
@@ -903,7 +934,9 @@ impl fmt::Display for StopScope {
         match self {
             Self::Everything => f.write_str("everything"),
             Self::Policy(policy) => write!(f, "policy {policy}"),
+            Self::Version(digest) => write!(f, "plugin version {digest}"),
             Self::Target(target) => write!(f, "target {target}"),
+            Self::Targets(pattern) => write!(f, "targets {pattern}"),
         }
     }
 }
@@ -914,8 +947,77 @@ impl fmt::Display for StopScope {
 pub struct StopEngaged {
     /// What is halted.
     pub scope: StopScope,
+    /// Who and why. Of what Balm engaged itself, what did and what it saw.
+    pub by: Person,
+    /// What engaged it.
+    #[serde(default, skip_serializing_if = "StopCause::is_person")]
+    pub cause: StopCause,
+    /// When it ends by itself, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl StopEngaged {
+    /// A person's stop, until a person releases it.
+    #[must_use]
+    pub const fn by_person(scope: StopScope, by: Person) -> Self {
+        Self { scope, by, cause: StopCause::Person, until: None }
+    }
+
+    /// Whether it is a person's, on everything, until a person releases it: what works without a record, too.
+    #[must_use]
+    pub fn is_the_kill_switch(&self) -> bool {
+        let Self { scope, cause, until, .. } = self;
+        *scope == StopScope::Everything && *cause == StopCause::Person && until.is_none()
+    }
+}
+
+/// What engaged a stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StopCause {
+    /// A person.
+    #[default]
+    Person,
+    /// A breaker: too many intents in a row ended badly.
+    Breaker,
+    /// The storm brake: too many targets or accounts alert at once.
+    Storm,
+}
+
+impl StopCause {
+    const fn is_person(&self) -> bool {
+        matches!(self, Self::Person)
+    }
+}
+
+/// See [`Fact::ReleaseAsked`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReleaseAsked {
+    /// The record that engaged it.
+    pub stop: Seq,
     /// Who and why.
     pub by: Person,
+    /// How many further people it takes.
+    pub missing: u32,
+}
+
+/// What becomes of alerts whose intents a stop refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Backlog {
+    /// Nothing, until they fire again or their policy looks again.
+    #[default]
+    Drop,
+    /// Their policies are evaluated again, now, on what is true now.
+    Evaluate,
+}
+
+impl Backlog {
+    const fn is_drop(&self) -> bool {
+        matches!(self, Self::Drop)
+    }
 }
 
 /// See [`Fact::StopReleased`].
@@ -924,8 +1026,41 @@ pub struct StopEngaged {
 pub struct StopReleased {
     /// The record that engaged it.
     pub stop: Seq,
-    /// Who and why.
+    /// Who and why; the last of them, where it took several people.
     pub by: Person,
+    /// What becomes of alerts whose intents were refused meanwhile.
+    #[serde(default, skip_serializing_if = "Backlog::is_drop")]
+    pub backlog: Backlog,
+}
+
+/// See [`Fact::StormBrake`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StormBrake {
+    /// Whether less is done from now on.
+    pub on: bool,
+    /// Targets that alert at once.
+    pub targets: u32,
+    /// Their accounts.
+    pub accounts: u32,
+}
+
+/// See [`Fact::ConflictFound`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ConflictFound {
+    /// The check that found it: `opposes` where another policy did the opposite, `oscillation` or `recurrence`.
+    pub conflict: CheckName,
+    /// The intent that was not done for it.
+    pub intent: IntentId,
+    /// Of which episode.
+    pub episode: EpisodeId,
+    /// Of which policy.
+    pub policy: PolicyName,
+    /// On which target.
+    pub target: Target,
+    /// What was found.
+    pub found: String,
 }
 
 /// See [`Fact::NoticeSent`].

@@ -7,7 +7,7 @@
 mod approvals;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -16,23 +16,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     action::{Change, Direction},
-    alert::AlertKey,
+    alert::{AlertKey, Status},
     approval::{Closed, Requests},
+    breaker::Streaks,
     caps,
     configuration::{Configuration, Mode},
     digest::Digest,
     episode::{Concern, Episode, Phase},
     evaluation::{Capsule, Conclusion, Trigger},
     intent::{Intent, Stage},
+    ledger::{Admission, Ledger},
     line::Chain,
     name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
     notice,
     notices::{Notices, Waiting},
     record::AttemptEnded,
     record::{
-        AlertReceived, AttemptSettled, AttemptStarted, CallResult, EpisodeEnd, EvaluationSkipped, Fact, IntentEnd,
-        IntentJudged, PluginActivated, Purpose, Record, Settled, StopEngaged, TargetLooked, UndoProposed, Verdict,
+        AlertReceived, AttemptSettled, AttemptStarted, Backlog, CallResult, CheckName, EpisodeEnd, EvaluationSkipped,
+        Fact, IntentEnd, IntentJudged, PluginActivated, Purpose, Record, ReleaseAsked, Settled, StopCause, StopEngaged,
+        StopReleased, TargetLooked, UndoProposed, Verdict,
     },
+    storm::Alerting,
+    swings::{Swing, Swings},
     target::{AccountId, Region, Target},
     time::Timestamp,
 };
@@ -76,8 +81,12 @@ pub struct State {
     #[serde(skip)]
     pub(crate) by_alert: HashMap<AlertKey, EpisodeId>,
     pub(crate) busy: BTreeMap<Target, IntentId>,
-    pub(crate) changes: BTreeMap<Target, LastChange>,
-    pub(crate) admissions: VecDeque<Admission>,
+    pub(crate) swings: Swings,
+    pub(crate) ledger: Ledger,
+    pub(crate) streaks: Streaks,
+    pub(crate) alerting: Alerting,
+    /// Who would end which stop, where that takes several people, and when each said so.
+    pub(crate) releases: BTreeMap<Seq, BTreeMap<String, Timestamp>>,
     pub(crate) notices: BTreeMap<NotifierName, Notices>,
     pub(crate) timers: BTreeSet<(Timestamp, Timer)>,
     pub(crate) evaluations: BTreeMap<PolicyName, BTreeSet<(EpisodeId, u32)>>,
@@ -93,29 +102,15 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    fn accept(&mut self) {
+    /// How long ago it was, at a time on a clock that was set ahead by `held` and not accepted.
+    pub(crate) fn age(self, held: Duration, now: Timestamp) -> Duration {
+        now.before(held).since(self.at.before(self.held))
+    }
+
+    /// A person accepts the time: it is as old as it looks.
+    pub(crate) fn accept(&mut self) {
         self.held = Duration::ZERO;
     }
-}
-
-/// What last changed a target's capacity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct LastChange {
-    pub(crate) direction: Direction,
-    pub(crate) at: Moment,
-    pub(crate) intent: IntentId,
-}
-
-/// One admission, as limits count it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct Admission {
-    pub(crate) at: Moment,
-    pub(crate) intent: IntentId,
-    pub(crate) action: String,
-    pub(crate) policy: PolicyName,
-    pub(crate) target: Target,
 }
 
 /// What happens when its time has come.
@@ -128,6 +123,8 @@ pub(crate) enum Timer {
     Look(IntentId, Purpose),
     /// Nobody approved: people are told once more, or it expires.
     Approval(IntentId),
+    /// The stop ends by itself.
+    Stop(Seq),
     /// The episode expires, or is forgotten.
     Episode(EpisodeId),
     /// The notifier may be told again.
@@ -138,7 +135,12 @@ impl State {
     /// How long ago something was done, at a time. What a clock was set ahead by does not count until a person accepts.
     #[must_use]
     pub(crate) fn age(&self, moment: Moment, now: Timestamp) -> Duration {
-        now.before(self.held).since(moment.at.before(moment.held))
+        moment.age(self.held, now)
+    }
+
+    /// A time without what the clock was set ahead by, until a person accepts it: no wait is over sooner for it.
+    pub(crate) fn steady(&self, now: Timestamp) -> Timestamp {
+        now.before(self.held)
     }
 
     fn moment(&self) -> Moment {
@@ -251,10 +253,18 @@ impl State {
             Fact::AttemptSettled(settled) => self.apply_settled(settled),
             Fact::IntentEnded(ended) => self.apply_intent_ended(ended.intent, ended.how),
             Fact::StopEngaged(stop) => {
+                if let Some(until) = stop.until {
+                    self.timers.insert((until, Timer::Stop(seq)));
+                }
                 self.stops.insert(seq, stop.clone());
             }
-            Fact::StopReleased(released) => {
-                self.stops.remove(&released.stop);
+            Fact::ReleaseAsked(asked) => self.apply_release_asked(asked),
+            Fact::StopReleased(released) => self.apply_stop_released(released),
+            Fact::StormBrake(brake) => self.alerting.told = brake.on,
+            Fact::ConflictFound(conflict) => {
+                if let Some(concern) = self.concern_mut(conflict.episode, &conflict.policy) {
+                    concern.escalated = true;
+                }
             }
             Fact::NoticeSent(sent) => {
                 if let Some(at) = self.notices.get_mut(&sent.notifier).and_then(|notices| notices.sent(sent, self.now))
@@ -294,8 +304,46 @@ impl State {
 
     fn accept_clock(&mut self) {
         self.held = Duration::ZERO;
-        self.admissions.iter_mut().for_each(|admission| admission.at.accept());
-        self.changes.values_mut().for_each(|change| change.at.accept());
+        self.ledger.accept_clock();
+        self.swings.accept_clock();
+        self.alerting.accept_clock();
+        let ending = self.stops.iter().filter_map(|(seq, stop)| Some((stop.until?, Timer::Stop(*seq))));
+        self.timers.extend(ending);
+    }
+
+    fn apply_release_asked(&mut self, asked: &ReleaseAsked) {
+        let now = self.now;
+        self.releases.entry(asked.stop).or_default().insert(asked.by.who.clone(), now);
+    }
+
+    fn apply_stop_released(&mut self, released: &StopReleased) {
+        self.releases.remove(&released.stop);
+        let Some(stop) = self.stops.remove(&released.stop) else { return };
+        if stop.cause == StopCause::Breaker {
+            self.streaks.forgive(&stop.scope);
+        }
+        if released.backlog == Backlog::Drop {
+            return;
+        }
+        let refused =
+            self.episodes.iter().filter(|(_, episode)| episode.ended.is_none() && episode.status == Status::Firing);
+        let refused: Vec<(EpisodeId, PolicyName)> = refused
+            .flat_map(|(id, episode)| {
+                let halted = episode.concerns.iter().filter(|concern| concern.halted);
+                halted.map(|concern| (*id, concern.policy.clone()))
+            })
+            .collect();
+        for (episode, policy) in refused {
+            self.trigger(episode, &policy, Trigger::LookAgain);
+        }
+    }
+
+    /// The time of a stop has come, unless only by a clock that was set ahead.
+    fn rouse_stop(&mut self, seq: Seq) {
+        let Some(until) = self.stops.get(&seq).and_then(|stop| stop.until) else { return };
+        if until > self.steady(self.now) {
+            self.timers.insert((until + self.held, Timer::Stop(seq)));
+        }
     }
 
     fn apply_timers(&mut self) {
@@ -316,6 +364,7 @@ impl State {
                 }
                 // The records that say what follows are in the same batch.
                 Timer::Approval(_) => {}
+                Timer::Stop(seq) => self.rouse_stop(seq),
                 // That the time has come is enough.
                 Timer::Tell(_) => {}
                 Timer::Episode(episode) => self.age_episode(episode),
@@ -349,6 +398,7 @@ impl State {
                 self.by_alert.remove(&episode.key);
             }
             self.episodes.remove(&id);
+            self.ledger.forget(id);
         }
     }
 
@@ -368,6 +418,7 @@ impl State {
                 let (now, configured) = (self.now, self.configured);
                 if let Some(episode) = self.episodes.get_mut(id) {
                     episode.reopen(alert, seq, configured, now);
+                    episode.concerns.iter_mut().for_each(Concern::recur);
                 }
                 self.trigger_concerned(*id, concerned);
             }
@@ -397,7 +448,11 @@ impl State {
     }
 
     fn trigger_concerned(&mut self, id: EpisodeId, concerned: &[crate::record::Concerned]) {
+        let (now, moment, held) = (self.now, self.moment(), self.held);
         for concern in concerned {
+            for target in &concern.targets {
+                self.alerting.note(target, moment, |at| at.age(held, now));
+            }
             if self.concern(id, &concern.policy).is_none() {
                 let Some(episode) = self.episodes.get_mut(&id) else { return };
                 episode.concerns.push(Concern::new(concern.policy.clone()));
@@ -418,6 +473,7 @@ impl State {
         concern.trigger = trigger;
         concern.triggered_at = now;
         concern.retries = 0;
+        concern.halted = false;
         concern.phase = Phase::Due;
         let due = (episode, concern.generation);
         let evaluations = self.evaluations.entry(policy.clone()).or_default();
@@ -477,7 +533,7 @@ impl State {
                 }
                 for (index, proposal) in (0..).zip(&decision.intents) {
                     let id = IntentId { proposed: seq, index };
-                    self.propose(id, *episode, policy, proposal.clone(), None);
+                    self.propose(id, *episode, policy, capsule.plugin, proposal.clone(), None);
                 }
                 if let Some(after) = decision.look_again_after {
                     let after = u64::from(after).clamp(caps::LOOK_AGAIN_LEAST_S, caps::LOOK_AGAIN_MOST_S);
@@ -511,6 +567,7 @@ impl State {
         id: IntentId,
         episode: EpisodeId,
         policy: &PolicyName,
+        plugin: Digest,
         proposal: crate::evaluation::Proposal,
         undo_of: Option<IntentId>,
     ) {
@@ -524,6 +581,7 @@ impl State {
             id,
             episode,
             policy: policy.clone(),
+            plugin,
             proposal,
             proposed_at: now,
             triggered_at,
@@ -539,8 +597,9 @@ impl State {
 
     fn apply_undo(&mut self, seq: Seq, undo: &UndoProposed) {
         let Some(undone) = self.intents.get(&undo.of) else { return };
-        let (episode, policy) = (undone.episode, undone.policy.clone());
-        self.propose(IntentId { proposed: seq, index: 0 }, episode, &policy, undo.proposal.clone(), Some(undo.of));
+        let (episode, policy, plugin) = (undone.episode, undone.policy.clone(), undone.plugin);
+        let id = IntentId { proposed: seq, index: 0 };
+        self.propose(id, episode, &policy, plugin, undo.proposal.clone(), Some(undo.of));
     }
 
     fn apply_looked(&mut self, looked: &TargetLooked) {
@@ -587,33 +646,43 @@ impl State {
                     self.timers.insert((until, Timer::Approval(judged.intent)));
                 }
             }
-            Verdict::Refused(_) => self.close(judged.intent, "refused"),
+            Verdict::Refused(check) => {
+                if check == CheckName::Stop
+                    && let Some(concern) = self.concern_mut(judged.episode, &judged.policy)
+                {
+                    concern.halted = true;
+                }
+                self.close(judged.intent, "refused");
+            }
             Verdict::Observed => self.close(judged.intent, "observed"),
         }
     }
 
     fn apply_attempt_started(&mut self, attempt: &AttemptStarted) {
-        let (now, moment) = (self.now, self.moment());
+        let (now, moment, held) = (self.now, self.moment(), self.held);
         let Some(intent) = self.intents.get_mut(&attempt.intent) else { return };
         let first = intent.attempts == 0;
         intent.attempts = attempt.attempt;
         intent.stage = Stage::Attempting { since: now };
-        let policy = intent.policy.clone();
-        let change = Change::read(&attempt.action, &attempt.parameters).ok();
-        let direction = change.zip(intent.before.as_deref()).map(|(change, before)| change.direction(before));
         self.busy.insert(attempt.target.clone(), attempt.intent);
-        if let Some(direction) = direction.filter(|direction| *direction != Direction::Neither) {
-            let change = LastChange { direction, at: moment, intent: attempt.intent };
-            self.changes.insert(attempt.target.clone(), change);
+        if !first {
+            return;
         }
-        if first {
-            let longest = Duration::from_secs(caps::LIMIT_WINDOW_MOST_S);
-            while self.admissions.front().is_some_and(|oldest| self.age(oldest.at, now) >= longest) {
-                self.admissions.pop_front();
-            }
-            let (action, target) = (attempt.action.clone(), attempt.target.clone());
-            self.admissions.push_back(Admission { at: moment, intent: attempt.intent, action, policy, target });
+        let (episode, policy) = (intent.episode, intent.policy.clone());
+        let change = Change::read(&attempt.action, &attempt.parameters).ok();
+        let change = change.zip(intent.before.as_deref());
+        let direction = change.as_ref().map_or(Direction::Neither, |(change, before)| change.direction(before));
+        let changing = change.as_ref().map_or(0, |(change, before)| change.changing(before));
+        if direction != Direction::Neither {
+            let swing = Swing { direction, at: moment, intent: attempt.intent, policy: policy.clone() };
+            self.swings.note(&attempt.target, swing);
         }
+        if let Some(concern) = self.concern_mut(episode, &policy) {
+            concern.acted = true;
+        }
+        let (action, target) = (attempt.action.clone(), attempt.target.clone());
+        let admission = Admission { intent: attempt.intent, episode, action, policy, target };
+        self.ledger.admit(admission, changing, moment, |at| at.age(held, now));
     }
 
     fn apply_attempt_ended(&mut self, ended: &AttemptEnded) {
@@ -668,6 +737,7 @@ impl State {
     fn apply_intent_ended(&mut self, id: IntentId, how: IntentEnd) {
         let Some(intent) = self.intents.get(&id) else { return };
         let (episode, policy, undo_of) = (intent.episode, intent.policy.clone(), intent.undo_of);
+        self.streaks.end(intent, how);
         self.close(id, &how.to_string());
         if how == IntentEnd::Verified
             && let Some(undone) = undo_of
@@ -690,6 +760,8 @@ impl State {
     fn close(&mut self, id: IntentId, word: &str) {
         let Some(intent) = self.intents.remove(&id) else { return };
         self.approvals.close(id, Closed::Void);
+        let moment = self.moment();
+        self.ledger.end(id, moment);
         for purpose in [Purpose::Guard, Purpose::Trace, Purpose::Verify] {
             self.looks.remove(&(id, purpose));
         }

@@ -6,9 +6,11 @@
 //! what a plugin's answer leads to: it turns the core's [`Input`](balm_core::evaluation::Input) into an
 //! [`Outcome`](balm_core::evaluation::Outcome), or into that plugin's failure.
 
+mod class;
 mod compile;
 mod convert;
 mod failure;
+mod interfaces;
 mod limits;
 mod plugin;
 mod sandbox;
@@ -17,7 +19,9 @@ mod wasi;
 #[cfg(feature = "yardstick")]
 pub mod yardstick;
 
+pub use class::Class;
 pub use compile::{Compiled, compile, fingerprint};
+pub use interfaces::Interfaces;
 pub use plugin::{LoadError, Plugin, Round};
 pub use sandbox::{ENGINE_VERSION, Sandbox, SandboxError};
 pub use store::{Level, LogLine};

@@ -178,6 +178,7 @@ const fn intent_of(fact: &Fact) -> Option<IntentId> {
     match fact {
         Fact::TargetLooked(looked) => Some(looked.intent),
         Fact::IntentJudged(judged) => Some(judged.intent),
+        Fact::ConflictFound(conflict) => Some(conflict.intent),
         Fact::AttemptStarted(attempt) => Some(attempt.intent),
         Fact::AttemptEnded(ended) => Some(ended.intent),
         Fact::AttemptSettled(settled) => Some(settled.intent),

@@ -4,6 +4,7 @@
 
 use std::io::IsTerminal as _;
 
+use balm_core::time::Timestamp;
 use serde_json::Value;
 
 use super::{Place, client, show};
@@ -49,7 +50,9 @@ fn words(status: &Value) -> String {
     for stop in list(&status["stops"]) {
         let scope = &stop["scope"];
         let what = scope.as_str().map_or_else(|| scope.to_string(), str::to_owned);
-        lines.push(format!("stop {}: {what}, by {}: {}", stop["stop"], text(&stop["who"]), text(&stop["why"])));
+        let until = stop["until"].as_u64().map(|ms| format!(", until {}", Timestamp::from_millis(ms)));
+        let (who, why, until) = (text(&stop["who"]), text(&stop["why"]), until.unwrap_or_default());
+        lines.push(format!("stop {}: {what}{until}, by {who}: {why}", stop["stop"]));
     }
     for policy in list(&status["policies"]) {
         let (name, mode, plugin) = (text(&policy["policy"]), text(&policy["mode"]), text(&policy["plugin"]));

@@ -7,7 +7,9 @@ pub(crate) mod admin;
 mod approval;
 mod aws;
 mod document;
+mod freezes;
 mod guardrails;
+mod limits;
 mod notifiers;
 mod policies;
 mod secret;
@@ -26,6 +28,7 @@ use balm_core::{
     configuration::{Configuration, Guardrails, Policy, Timing},
     name::{NotifierName, PluginName, PolicyName, SourceName},
 };
+use balm_sandbox::Class;
 
 use self::document::{Document, Mistakes, Section};
 pub(crate) use self::{
@@ -95,6 +98,8 @@ pub(crate) struct Config {
     pub(crate) approval: approval::Approval,
     /// Where plugins are.
     pub(crate) plugins: PathBuf,
+    /// The largest class that plugins may be of.
+    pub(crate) plugin_class: Class,
     /// Where the guardrails are.
     pub(crate) guardrails: PathBuf,
     /// Policies with the places where they are written.
@@ -211,7 +216,7 @@ impl Config {
             new.core.guardrails.clone_from(&running.core.guardrails);
         }
         (self.policies, self.sources, self.notifiers) = (new.policies, new.sources, new.notifiers);
-        self.approval = new.approval;
+        (self.approval, self.plugin_class) = (new.approval, new.plugin_class);
         let timing = Timing { settle_ms: running.core.timing.settle_ms, ..new.core.timing };
         // The credentials are still those that the host started with.
         let approval = self.approval.terms(self.admin.as_ref());
@@ -227,6 +232,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
     };
     let data = directory(&mut root, "data", "data");
     let plugins = directory(&mut root, "plugins", "plugins");
+    let plugin_class = root.parsed::<Class>("plugin-class").map_or(Class::Plain, |at| at.value);
     let guardrails_dir = directory(&mut root, "guardrails", "guardrails");
     let listen = match root.has("listen") {
         true => root.parsed::<Address>("listen").map(|at| at.value.0),
@@ -274,6 +280,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         admin,
         approval,
         plugins,
+        plugin_class,
         guardrails: guardrails_dir,
         policies,
         sources,

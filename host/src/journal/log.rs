@@ -151,12 +151,16 @@ impl Log {
         if seq > self.durable().seq {
             return Ok(self.end());
         }
+        let (number, segment) = self.segment_of(seq)?;
+        Ok(Position { segment: number, offset: segment.find(seq)?.0 })
+    }
+
+    /// The file that a record stands in, and its number.
+    fn segment_of(&self, seq: Seq) -> Result<(usize, Arc<Segment>), LogError> {
         let segments = self.segments();
         let index = segments.kept.partition_point(|segment| segment.first <= seq).checked_sub(1);
         let index = index.ok_or(LogError::Absent(seq))?;
-        let (number, segment) = (segments.dropped + index, Arc::clone(&segments.kept[index]));
-        drop(segments);
-        Ok(Position { segment: number, offset: segment.find(seq)? })
+        Ok((segments.dropped + index, Arc::clone(&segments.kept[index])))
     }
 
     /// Behind the last record.
@@ -171,9 +175,8 @@ impl Log {
         if seq > self.durable().seq {
             return Err(LogError::Absent(seq));
         }
-        let position = self.position(seq)?;
-        let segment = self.segment(position.segment).ok_or(LogError::Absent(seq))?;
-        let line = segment.line_at(position.offset)?;
+        let (_, segment) = self.segment_of(seq)?;
+        let line = segment.line(seq)?;
         let damaged = |why: String| LogError::Damaged { seq, why };
         let (_, json) = line::split(&line).ok_or_else(|| damaged("it is no line".into()))?;
         let (record, _) = line::read_json(json).map_err(|error| damaged(error.to_string()))?;
@@ -244,21 +247,25 @@ impl Segment {
         self.end.store(end, Ordering::Release);
     }
 
-    /// The place of a record of this file: from the mark before it, line by line, in few reads.
-    fn find(&self, seq: Seq) -> Result<u64, LogError> {
+    /// The place of a record of this file, from the mark before it line by line in few reads, and what was read of it and
+    /// behind it on the way.
+    fn find(&self, seq: Seq) -> Result<(u64, Vec<u8>), LogError> {
         if seq == self.first {
-            return Ok(0);
+            return Ok((0, Vec::new()));
         }
         let ahead = seq.0 - self.first.0;
         let mut offset = self.mark(ahead / MARK_EVERY)?.ok_or(LogError::Absent(seq))?;
         let mut left = usize::try_from(ahead % MARK_EVERY).expect("it is less than the marks are apart");
+        let mut behind = Vec::new();
         while left > 0 {
-            let lines = self.lines_at(offset, READ_BYTES)?;
+            let mut lines = self.lines_at(offset, READ_BYTES)?;
             let mut ends = memchr::memchr_iter(b'\n', &lines).take(left);
-            let passed = ends.by_ref().fold((0, 0), |(count, _), end| (count + 1, end + 1));
-            (offset, left) = (offset + passed.1 as u64, left - passed.0);
+            let (passed, end) = ends.by_ref().fold((0, 0), |(count, _), end| (count + 1, end + 1));
+            (offset, left) = (offset + end as u64, left - passed);
+            lines.drain(..end);
+            behind = lines;
         }
-        Ok(offset)
+        Ok((offset, behind))
     }
 
     /// The place of a marked record. The first question about a file that was not read reads it.
@@ -295,9 +302,12 @@ impl Segment {
         self.file.read_exact_at(bytes, offset)
     }
 
-    /// The line at a place, without its newline.
-    fn line_at(&self, offset: u64) -> Result<Vec<u8>, LogError> {
-        let mut line = self.lines_at(offset, LINE_BYTES)?;
+    /// The line of a record of this file, without its newline.
+    fn line(&self, seq: Seq) -> Result<Vec<u8>, LogError> {
+        let (offset, mut line) = self.find(seq)?;
+        if line.is_empty() {
+            line = self.lines_at(offset, LINE_BYTES)?;
+        }
         let end = memchr::memchr(b'\n', &line).unwrap_or(line.len());
         line.truncate(end);
         Ok(line)

@@ -222,7 +222,7 @@ impl Loader {
             return Ok(None);
         }
         let seq = match self.parts.inbox.insist(Input::Arrived(Box::new(arrived.clone()))).await? {
-            Reply::Recorded(seq) => seq,
+            Reply::Recorded(seq) | Reply::Waits(seq, _) => seq,
             Reply::Refused(why) | Reply::Overloaded(why) => {
                 // Its rules were compiled a moment ago, by the same code.
                 tracing::error!(why, "what was found good was refused by the core: this is a bug of Balm");

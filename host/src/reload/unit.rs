@@ -13,7 +13,7 @@ use balm_core::{
     name::PluginName,
     record::{ConfigurationPart, PluginActivated, PluginRefused, PluginRemoved},
 };
-use balm_sandbox::Plugin;
+use balm_sandbox::{Class, Plugin};
 use tokio::task::block_in_place;
 
 use super::{Loader, mistakes_of, not_accepted, settings_of};
@@ -23,7 +23,7 @@ use crate::{
     plugins::{
         Plugins,
         directory::{self, AtRest, Files, LOOK_EVERY, WHOLE_WITHIN},
-        read_once,
+        permitted, read_once,
     },
 };
 
@@ -112,7 +112,10 @@ impl Loader {
                 let refuse = |digest, why: String| Refusal::Plugin(self.refused(name, digest, &why));
                 let bytes = bytes.map_err(|why| refuse(None, why))?;
                 let digest = Digest::of(&[&bytes]);
-                let plugin = self.version(name, &bytes).await.map_err(|why| refuse(Some(digest), why))?;
+                let plugin = self
+                    .version(self.config.plugin_class, name, &bytes)
+                    .await
+                    .map_err(|why| refuse(Some(digest), why))?;
                 let accepted = Plugins::accepts(Arc::clone(&plugin), settings_of(&configuration, name)).await;
                 match accepted {
                     Err((policy, why)) if in_force == Some(digest) => {
@@ -149,8 +152,9 @@ impl Loader {
         })
     }
 
-    /// Compile and ask what was read of a plugin's file.
-    pub(super) async fn version(&self, name: &PluginName, bytes: &[u8]) -> Result<Arc<Plugin>, String> {
+    /// Compile and ask what was read of a plugin's file, if plugins of its class may be.
+    pub(super) async fn version(&self, most: Class, name: &PluginName, bytes: &[u8]) -> Result<Arc<Plugin>, String> {
+        permitted(bytes, most)?;
         if self.in_force.len() >= caps::PLUGINS && !self.in_force.contains_key(name) {
             return Err(format!("{} plugins are in force already, and that is the most", caps::PLUGINS));
         }

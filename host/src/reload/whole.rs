@@ -212,7 +212,7 @@ impl Loader {
         if known && self.parts.plugins.get(&digest).is_some() || directory::ends_early(&bytes) {
             return Ok(None);
         }
-        let plugin = self.version(name, &bytes).await.map_err(refuse)?;
+        let plugin = self.version(config.plugin_class, name, &bytes).await.map_err(refuse)?;
         let accepted = Plugins::accepts(Arc::clone(&plugin), settings_of(&config.core, name)).await;
         accepted
             .map_err(|(policy, why)| refuse(format!("it does not accept the settings of policy {policy}: {why}")))?;

@@ -6,7 +6,9 @@ use balm_catalogue::ecs;
 use balm_core::{
     alert::{Alert, Status},
     approval::{Approver, Said, Speaker, Terms, record::Saying},
-    configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
+    configuration::{
+        Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing, Window,
+    },
     digest::Digest,
     engine::{Engine, genesis},
     evaluation::{Capsule, Conclusion, Decision, Proposal, Trigger},
@@ -18,7 +20,7 @@ use balm_core::{
     name::{EpisodeId, IntentId, PolicyName, Seq},
     record::{
         AccountChecked, CallResult, Fact, HostStarted, IntentEnd, Manifest, Person, PluginActivated, PluginRemoved,
-        Purpose, Record, StopScope, Verdict,
+        Purpose, Record, StopEngaged, StopScope, Verdict,
     },
     recovery,
     target::Target,
@@ -422,11 +424,11 @@ impl Scene {
     }
 
     pub(super) fn stop(&mut self, scope: StopScope) {
-        self.take(Input::Stop(scope, Person { who: "ada".into(), why: "odd".into() }));
+        self.take(Input::Stop(StopEngaged::by_person(scope, Person { who: "ada".into(), why: "odd".into() })));
     }
 
     pub(super) fn resume(&mut self, scope: StopScope) {
-        self.take(Input::Resume(Resume::Scope(scope), Person { who: "ada".into(), why: "mended".into() }));
+        self.take(Input::Resume(Resume::Scope(scope), None, Person { who: "ada".into(), why: "mended".into() }));
     }
 }
 
@@ -466,9 +468,15 @@ fn configuration(needs: Needs) -> Configuration {
         .into(),
         guardrails: Guardrails {
             rules: [("web.cedar".to_owned(), rules_for(approvals))].into(),
-            limits: vec![Limit { scope: Scope::Everything, only: Filter::default(), count: 2, window_ms: 3_600_000 }],
+            limits: vec![Limit {
+                scope: Scope::Everything,
+                only: Filter::default(),
+                count: 2,
+                window: Window::of_ms(3_600_000),
+            }],
             bounds: vec![Bound { minimum: Some(2), maximum: Some(12), ..Bound::default() }],
             opposes_for_ms: 300_000,
+            ..Guardrails::default()
         },
         accounts: [(target.account, vec![target.region])].into(),
         notifiers: vec!["log".parse().expect("a name")],

@@ -5,7 +5,9 @@
 pub mod act;
 pub mod backtest;
 pub mod decide;
+pub mod guard;
 pub mod history;
+pub mod languages;
 pub mod load;
 pub mod raw;
 

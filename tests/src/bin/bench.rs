@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balm_tests::bench::{Figures, act, backtest, decide, history, load, raw};
+use balm_tests::bench::{Figures, act, backtest, decide, guard, history, languages, load, raw};
 use clap::Parser;
 
 #[derive(Debug, Parser)]
@@ -10,7 +10,7 @@ struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, act (with decide and backtest), load or history.
+    /// Only raw, guard, act (with decide and backtest), languages, load or history.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
@@ -29,11 +29,18 @@ fn main() -> anyhow::Result<()> {
     if wanted("raw") {
         raw::measure(&mut figures)?;
     }
+    if wanted("guard") {
+        guard::measure(&mut figures)?;
+    }
     if wanted("act") {
         let records = act::measure(&mut figures)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(decide::measure(&records, &mut figures))?;
         backtest::measure(&records, &mut figures)?;
+    }
+    if wanted("languages") {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(languages::measure(&mut figures))?;
     }
     if wanted("load") || wanted("requests") {
         eprintln!("loading a host with single alerts");

@@ -10,16 +10,18 @@ use std::{
 use anyhow::Context as _;
 use balm_sandbox::Sandbox;
 use balm_tests::{
-    approvals, corpus,
+    approvals, corpus, golden,
     harness::Dir,
     kills::{self, Report},
-    replay, sim, swaps, tamper,
+    oracle, replay, sim, storm, swaps, tamper,
 };
 use clap::Parser;
 
 /// What a seed of the kills comes from: any would do.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
+const GUARD_CASES: u64 = 100_000;
+const STORM_ALERTS: u64 = 10_000;
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
 const SWAPS: u64 = 1_000;
@@ -36,6 +38,9 @@ const TYPE_PROOFS: u64 = 3;
 
 /// What somebody may try with an approval, at least.
 const APPROVAL_CASES: usize = 60;
+
+/// Two of the contract alone, and `scale-ecs-service` in Rust and four other languages.
+const GOLDEN_PLUGINS: usize = 7;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -65,9 +70,18 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("type") {
         promises.extend(types()?);
     }
+    if wanted("guard") {
+        let cases = GUARD_CASES * u64::from(times);
+        eprintln!("judging {cases} intents twice");
+        promises.extend(judged(&oracle::run_all(0..cases / oracle::INTENTS)));
+    }
     if wanted("approval") {
         eprintln!("trying what may be tried with approvals");
         promises.extend(approved());
+    }
+    if wanted("golden") {
+        eprintln!("building policies in every language, and asking plugins of released contracts");
+        promises.extend(golden_promises()?);
     }
     if wanted("kill") || wanted("replay") {
         let dir = arguments.keep.clone().map_or_else(|| Dir::new("prove"), Dir::kept);
@@ -83,6 +97,10 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("replacing plugins {swaps} times under load");
         let keep = arguments.keep.as_ref().map(|dir| dir.join("swaps"));
         promises.extend(swap_promises(&swaps::run(&swaps::Options { swaps, seed: SEED, keep }), swaps));
+    }
+    if wanted("storm") {
+        eprintln!("sending {STORM_ALERTS} alerts, ten thousand a minute");
+        promises.extend(stormed(&storm::run(STORM_ALERTS)));
     }
     if wanted("hostile") {
         promises.extend(hostile()?);
@@ -113,6 +131,56 @@ fn types() -> anyhow::Result<Vec<Promise>> {
     let refused = said.lines().filter(|line| line.contains("compile fail") && line.ends_with("ok")).count() as u64;
     let says = "programs that hand the executor something unvalidated, and do not compile";
     Ok(vec![Promise { says, key: "type_proofs", figure: refused as f64, holds: refused >= TYPE_PROOFS }])
+}
+
+/// How much of what is judged stands on an edge at least, and is permitted at least and at most, in per cent: what is never
+/// close proves little, and neither does what is always refused.
+const GUARD_EDGES_LEAST: f64 = 20.0;
+const GUARD_PERMITTED: std::ops::RangeInclusive<f64> = 20.0..=80.0;
+
+fn judged(tally: &oracle::Tally) -> Vec<Promise> {
+    tally.differences.iter().for_each(|difference| eprintln!("{difference}"));
+    let none = |says, key, figure: u64| Promise { says, key, figure: figure as f64, holds: figure == 0 };
+    let share = |part: u64| part as f64 * 100.0 / tally.cases as f64;
+    let (edges, permitted) = (share(tally.edges), share(tally.permitted));
+    let cases = tally.cases as f64;
+    vec![
+        Promise {
+            says: "intents judged by the guard and by an oracle",
+            key: "guard_cases",
+            figure: cases,
+            holds: cases > 0.0,
+        },
+        Promise {
+            says: "% of them on an edge",
+            key: "guard_edge_percent",
+            figure: edges,
+            holds: edges >= GUARD_EDGES_LEAST,
+        },
+        Promise {
+            says: "% of them permitted",
+            key: "guard_permitted_percent",
+            figure: permitted,
+            holds: GUARD_PERMITTED.contains(&permitted),
+        },
+        none("permitted by the guard and not by the oracle", "guard_over_grants", tally.over_grants),
+        none("permitted by the oracle and not by the guard", "guard_over_denials", tally.over_denials),
+        none("refused by both for different reasons", "guard_other_reasons", tally.other_reasons),
+        none("limits that what was admitted went beyond", "guard_overruns", tally.overruns),
+    ]
+}
+
+fn stormed(report: &storm::Report) -> Vec<Promise> {
+    let exactly =
+        |says, key, figure: usize, wanted: usize| Promise { says, key, figure: figure as f64, holds: figure == wanted };
+    let alerts = report.alerts as usize;
+    vec![
+        exactly("alerts of a storm over hundreds of services, a minute", "storm_alerts", alerts, STORM_ALERTS as usize),
+        exactly("what the storm brake lets happen", "storm_cap", report.cap, report.cap),
+        exactly("changes that the cloud was asked for", "storm_effects", report.effects, report.cap),
+        exactly("of them, or services, below the minimum", "storm_below_minimum", report.below_minimum, 0),
+        exactly("times a person was called", "storm_calls", report.calls, 1),
+    ]
 }
 
 /// Each guest of the hostile corpus in a sandbox that all share: it must end as it is written, twice the same.
@@ -161,6 +229,34 @@ fn approved() -> Vec<Promise> {
             holds: wrong.is_empty(),
         },
     ]
+}
+
+/// Plugins of released contracts, and one policy in every language, decide as they did.
+fn golden_promises() -> anyhow::Result<Vec<Promise>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let compared = runtime.block_on(golden::compare_all())?;
+    compared.mismatches.iter().take(10).for_each(|mismatch| eprintln!("{mismatch}"));
+    let (plugins, decisions, mismatches) = (compared.plugins, compared.decisions, compared.mismatches.len());
+    Ok(vec![
+        Promise {
+            says: "plugins of released contracts, in every language",
+            key: "golden_plugins",
+            figure: plugins as f64,
+            holds: plugins >= GOLDEN_PLUGINS,
+        },
+        Promise {
+            says: "golden decisions that they were asked for",
+            key: "golden_decisions",
+            figure: decisions as f64,
+            holds: decisions > 0,
+        },
+        Promise {
+            says: "of them other than they were",
+            key: "golden_mismatches",
+            figure: mismatches as f64,
+            holds: mismatches == 0,
+        },
+    ])
 }
 
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {

@@ -72,7 +72,7 @@ fn profile_dir() -> PathBuf {
     own.ancestors().skip(1).find(|dir| !dir.ends_with("deps")).expect("a program is in a directory").into()
 }
 
-fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     profile_dir().parent().expect("a profile's directory is in the target directory").into()
 }
 

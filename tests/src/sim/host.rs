@@ -4,7 +4,9 @@
 use balm_core::{
     alert::Alert,
     approval::Terms,
-    configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
+    configuration::{
+        Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing, Window,
+    },
     digest::Digest,
     engine::{Effect, Engine, Handed, genesis},
     input::{Input, Reply},
@@ -339,9 +341,15 @@ fn configuration() -> Configuration {
         policies: [("web-cpu".parse().expect("a name"), policy)].into(),
         guardrails: Guardrails {
             rules: [("all.cedar".to_owned(), "permit(principal, action, resource);".to_owned())].into(),
-            limits: vec![Limit { scope: Scope::Target, only: Filter::default(), count: LIMIT, window_ms: 3_600_000 }],
+            limits: vec![Limit {
+                scope: Scope::Target,
+                only: Filter::default(),
+                count: LIMIT,
+                window: Window::of_ms(3_600_000),
+            }],
             bounds: vec![bound],
             opposes_for_ms: 30_000,
+            ..Guardrails::default()
         },
         accounts: [(account, vec![region])].into(),
         notifiers: vec!["log".parse().expect("a name")],

@@ -6,7 +6,7 @@
 
 mod host;
 mod invariants;
-mod random;
+pub(crate) mod random;
 mod script;
 mod world;
 

@@ -65,7 +65,7 @@ impl Batch<'_> {
         let request = self.state.approvals.get(id).cloned();
         for fact in facts {
             let verdict = if let Fact::IntentJudged(judged) = &fact { Some(judged.verdict.clone()) } else { None };
-            self.add(fact);
+            self.add_judged(fact);
             match (verdict, &request) {
                 (Some(Verdict::NeedsApproval(needs)), None) => self.request(id, needs),
                 (Some(Verdict::NeedsApproval(needs)), Some(request)) => {
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(kinds(&admitted), ["target-looked", "intent-judged", "approval-used", "attempt-started"]);
         let Fact::IntentJudged(judged) = &admitted[1].fact else { panic!("{admitted:?}") };
         assert_eq!((&judged.verdict, judged.approvals), (&Verdict::Admitted, 1));
-        assert!(judged.checks.iter().all(|checked| checked.passed) && judged.checks.len() == 13, "the whole guard");
+        assert!(judged.checks.iter().all(|checked| checked.passed) && judged.checks.len() == 16, "the whole guard");
     }
 
     #[test]

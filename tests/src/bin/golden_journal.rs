@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 
 use balm_core::line::VERSION;
-use balm_tests::golden;
+use balm_tests::golden_journal as golden;
 
 fn main() -> anyhow::Result<()> {
     let (dir, text) = (golden::dir(), golden::write());

@@ -3,10 +3,10 @@
 use std::fs;
 
 use balm_core::digest::Digest;
-use balm_tests::golden;
+use balm_tests::golden_journal as golden;
 
 /// Kinds of records that there were when it was written.
-const KINDS: usize = 43;
+const KINDS: usize = 46;
 
 #[test]
 fn the_golden_journal_of_version_1_leads_to_the_state_that_it_led_to() {
