@@ -326,7 +326,7 @@ impl Opening {
     fn write(&mut self, input: Input) -> Result<(), Broken> {
         let taken = self.engine.take(input, self.clock.tick().at);
         self.journal.append(&taken.records)?;
-        self.journal.commit()
+        self.journal.commit().map(drop)
     }
 
     fn write_genesis(&mut self) -> anyhow::Result<()> {

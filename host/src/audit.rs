@@ -15,7 +15,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, atomic::AtomicU64, atomic::Ordering},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -39,6 +39,9 @@ const COPY_BYTES: usize = 1 << 20;
 /// How long more is waited for when little was copied: each time costs the same, so a busy host copies much at a time.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// How long a question waits for the records that were durable when it was asked.
+const REACH_WITHIN: Duration = Duration::from_millis(500);
+
 /// How long what was copied may stay unsynced.
 const SYNC_EVERY: Duration = Duration::from_millis(250);
 
@@ -61,7 +64,7 @@ struct Shared {
     records: Tree,
     episodes: Tree,
     /// The last record that is in it.
-    head: AtomicU64,
+    head: watch::Sender<Seq>,
 }
 
 /// Why the database cannot be used.
@@ -137,7 +140,7 @@ pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, 
     let sync = File::open(dir.join("db")).map_err(|source| AuditError::Io { what: "opened", source })?;
     // Records that the journal no longer keeps cannot be copied any more.
     let from = log.position(head.next().max(log.first()))?;
-    let shared = Arc::new(Shared { records, episodes, head: AtomicU64::new(head.0) });
+    let shared = Arc::new(Shared { records, episodes, head: watch::Sender::new(head) });
     Ok(Opened { audit: Audit { shared }, db, sync, from, rebuilt, lost })
 }
 
@@ -354,7 +357,7 @@ impl Opened {
         self.audit.shared.episodes.apply_batch(std::mem::take(&mut packer.episodes))?;
         if let Some(head) = packer.head {
             self.db.insert(HEAD, format!("{} {}", head.seq, head.hash).as_bytes())?;
-            self.audit.shared.head.store(head.seq.0, Ordering::Release);
+            self.audit.shared.head.send_replace(head.seq);
         }
         Ok(())
     }
@@ -434,7 +437,13 @@ fn episode_key(episode: EpisodeId, seq: Seq) -> [u8; 16] {
 impl Audit {
     /// The last record that can be asked for. Answers may be older than the journal by what is not copied yet.
     pub(crate) fn head(&self) -> Seq {
-        Seq(self.shared.head.load(Ordering::Acquire))
+        *self.shared.head.borrow()
+    }
+
+    /// Wait until a record can be asked for, not for long: what is asked then is answered as far as the database is.
+    pub(crate) async fn reach(&self, seq: Seq) {
+        let mut head = self.shared.head.subscribe();
+        let _ = tokio::time::timeout(REACH_WITHIN, head.wait_for(|head| *head >= seq)).await;
     }
 
     /// The lines of so many records from one on, without their newlines.

@@ -11,7 +11,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use balm_core::{
@@ -217,7 +217,10 @@ impl<F: FnMut(Effect) -> Option<Input>> Running<F> {
         while self.parts.engine.state().next_timer().is_some_and(|next| next <= tick.at) {
             self.take(Input::Tick, None, tick.at)?;
         }
-        self.parts.journal.commit()?;
+        let since = Instant::now();
+        if self.parts.journal.commit()? {
+            self.parts.status.commits.observe(since.elapsed());
+        }
         self.parts.status.refresh(self.parts.engine.state(), std::mem::take(&mut self.changed));
         for (sender, reply) in self.replies.drain(..) {
             // Whoever asked may be gone; what it asked for is recorded all the same.

@@ -22,7 +22,7 @@ use balm_core::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::admin::schema;
+use crate::{admin::schema, metrics::Histogram};
 
 /// What the engine says of its state.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Status {
     begun: Instant,
     /// Why the journal has no room, if it has none.
     no_room: Mutex<Option<String>>,
+    /// How long groups of records took to be durable.
+    pub(crate) commits: Histogram,
 }
 
 /// The numbers at one moment.
@@ -150,6 +152,7 @@ impl Default for Status {
             beat_ms: AtomicU64::new(0),
             begun: Instant::now(),
             no_room: Mutex::default(),
+            commits: Histogram::default(),
         }
     }
 }

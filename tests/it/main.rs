@@ -37,4 +37,5 @@ mod signature;
 mod sim;
 mod stage;
 mod storm;
+mod syscalls;
 mod tamper;

@@ -149,7 +149,7 @@ fn service(i: usize) -> String {
     format!("web-{i}")
 }
 
-fn cloud_options() -> CloudOptions {
+pub(crate) fn cloud_options() -> CloudOptions {
     let lag = Lag { start_ms: span(50, 250), stop_ms: span(20, 100), scheduler_ms: span(5, 30) };
     CloudOptions { lag, ..CloudOptions::default() }
 }
@@ -288,7 +288,14 @@ fn keep_notes(files: &Files, options: &Options, acknowledged: &[(String, Status)
     files.write("seed.txt", &options.seed.to_string());
 }
 
-fn recount(report: &mut Report, cloud: &Cloud, files: &Files, host: Host, acknowledged: &[(String, Status)]) {
+/// Wait until the host has nothing more to do, end it, and count what is wrong with what it left.
+pub(crate) fn recount(
+    report: &mut Report,
+    cloud: &Cloud,
+    files: &Files,
+    host: Host,
+    acknowledged: &[(String, Status)],
+) {
     wait::until("the host to have nothing more to do", SCENE_WITHIN, || {
         let status: Value = serde_json::from_str(&files.balm_says(&["status"])).ok()?;
         let at_rest = status["backlog"] == 0 && status["intents"] == 0 && status["seq"] == status["audit-seq"];

@@ -53,10 +53,11 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only the promises whose key begins so: approval, golden, guard, hostile, kill, storm, swap, sim, replay, tamper or type.
+        /// Only the promises whose key begins so: approval, golden, guard, hostile, kill, storm, swap, sim, slack,
+        /// replay, syscall, tamper or type.
         #[arg(long, value_name = "KEY")]
         only: Option<String>,
-        /// Ten times as many intents, kills, swaps and seeds.
+        /// Ten times as many intents, kills, swaps and seeds, ten times as long without Slack.
         #[arg(long)]
         long: bool,
         /// Leave everything there that is needed to recount.

@@ -43,6 +43,8 @@ fn write_numbers(admin: &Admin, text: &mut Text) {
         "Records that the audit database is behind.",
         numbers.seq.saturating_sub(audit_seq),
     );
+    let help = "How long groups of records took to be written and synced: the disk, as the journal finds it.";
+    text.histogram("balm_journal_commit_seconds", help, &admin.status.commits);
     text.gauge("balm_journal_writable", "1 if there is room for records.", u8::from(admin.status.no_room().is_none()));
     text.gauge("balm_backlog", "Evaluations and looks that wait for their turn.", numbers.backlog);
     text.gauge("balm_episodes", "Episodes open or remembered.", numbers.episodes);

@@ -118,12 +118,13 @@ impl Admin {
         turn.ok().and_then(Result::ok).ok_or_else(|| Problem::unavailable("too many questions are asked at once"))
     }
 
-    /// Ask the audit database where it holds up nobody: it reads files.
+    /// Ask the audit database where it holds up nobody: it reads files. Whoever caused a record and then asks finds it.
     async fn ask<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Audit, &Log) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let _turn = self.turn().await?;
+        self.audit.reach(self.log.durable().seq).await;
         let (audit, log) = (self.audit.clone(), Arc::clone(&self.log));
         let asked = tokio::task::spawn_blocking(move || ask(&audit, &log)).await;
         asked.map_err(|_| Problem::unavailable("the audit database could not be asked"))?

@@ -116,8 +116,10 @@ async fn plugins(State(admin): State<Arc<Admin>>) -> Response {
 /// Records by number, as lines of the journal.
 async fn records(State(admin): State<Arc<Admin>>, Fields(page): Fields<Page>) -> Result<Response, Problem> {
     let most = page.most.unwrap_or(100).min(PAGE.records);
-    let from = page.from.map_or_else(|| Seq(admin.audit.head().0.saturating_sub(most as u64) + 1), Seq);
-    let lines = admin.ask(move |audit, _| Ok(audit.lines(from, most)?)).await?;
+    let from = page.from.map(Seq);
+    let newest = move |head: Seq| Seq(head.0.saturating_sub(most as u64) + 1);
+    let find = move |audit: &crate::audit::Audit| audit.lines(from.unwrap_or_else(|| newest(audit.head())), most);
+    let lines = admin.ask(move |audit, _| Ok(find(audit)?)).await?;
     Ok(lines_of(&lines).into_response())
 }
 

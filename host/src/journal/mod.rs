@@ -127,10 +127,10 @@ impl Journal {
         }
     }
 
-    /// Make everything that was added durable. Nothing of it may be acted on before.
-    pub(crate) fn commit(&mut self) -> Result<(), Broken> {
+    /// Make everything that was added durable, and say whether anything was. Nothing of it may be acted on before.
+    pub(crate) fn commit(&mut self) -> Result<bool, Broken> {
         if self.buffer.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.file.write_all_at(&self.buffer, self.written).map_err(|source| self.broken("write", source))?;
         self.file.sync_data().map_err(|source| self.broken("sync", source))?;
@@ -140,7 +140,7 @@ impl Journal {
         self.log.publish(self.durable);
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_KEPT_BYTES);
-        Ok(())
+        Ok(true)
     }
 
     /// Go on in the next file, of at least so many bytes.

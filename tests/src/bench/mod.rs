@@ -7,6 +7,7 @@ pub mod backtest;
 pub mod decide;
 pub mod guard;
 pub mod history;
+pub mod journal;
 pub mod languages;
 pub mod load;
 pub mod raw;

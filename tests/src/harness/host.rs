@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use balm_core::{line, record::Fact};
+use balm_core::{
+    line,
+    record::{Fact, Record},
+};
 use serde_json::Value;
 
 use super::{
@@ -165,9 +168,26 @@ impl Files {
     /// The facts that the running host's audit database has so far.
     #[must_use]
     pub fn facts(&self) -> Vec<Fact> {
-        let lines = self.balm_says(&["audit", "tail", "--json", "--no-follow", "--from", "1", "--most", "10000"]);
-        let fact = |line: &str| line::read_json(line.as_bytes()).expect("a record").0.fact;
-        lines.lines().map(fact).collect()
+        let mut records = Vec::new();
+        self.follow(&mut records);
+        records.into_iter().map(|record| record.fact).collect()
+    }
+
+    /// Add to the first records of the running host those that follow them.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn follow(&self, records: &mut Vec<Record>) {
+        loop {
+            let (known, from) = (records.len(), (records.len() + 1).to_string());
+            let tail = ["audit", "tail", "--json", "--no-follow", "--from", &from, "--most", "10000"];
+            let record = |line: &str| line::read_json(line.as_bytes()).expect("a record").0;
+            records.extend(self.balm_says(&tail).lines().map(record));
+            if records.len() == known {
+                return;
+            }
+        }
     }
 
     /// Start `balm` with this configuration, and go on.
@@ -202,14 +222,25 @@ impl Files {
     /// If the host ends before it is ready, with what it said.
     #[must_use]
     pub fn start_with(&self, arguments: &[&str]) -> Host {
-        Self::ready(self.spawn(arguments))
+        Self::ready(self.spawn(arguments)).expect("the host becomes ready")
+    }
+
+    /// The same, or what the host says that ends before it is ready.
+    pub fn try_start(&self) -> Result<Host, String> {
+        Self::ready(self.spawn(&[]))
     }
 
     /// The same below another program, which must become the host's process in the end.
     #[must_use]
     pub fn start_below(&self, program: &[&str]) -> Host {
+        let program: Vec<String> = program.iter().map(|word| (*word).to_owned()).collect();
+        self.try_start_below(&program).expect("the host becomes ready")
+    }
+
+    /// The same, or what the host says that ends before it is ready.
+    pub fn try_start_below(&self, program: &[String]) -> Result<Host, String> {
         let serve = self.command(&["serve"]);
-        let mut command = Command::new(program[0]);
+        let mut command = Command::new(&program[0]);
         command.args(&program[1..]).arg(serve.get_program()).args(serve.get_args());
         command
             .env_clear()
@@ -218,16 +249,19 @@ impl Files {
         Self::ready(self.spawn_command(command))
     }
 
-    fn ready(mut host: Host) -> Host {
+    fn ready(mut host: Host) -> Result<Host, String> {
         let mut line = String::new();
         let out = host.child.stdout.take().expect("it is piped");
         BufReader::new(out).read_line(&mut line).expect("its output can be read");
-        assert!(!line.is_empty(), "the host did not become ready: {}", host.log());
+        if line.is_empty() {
+            let _ = host.child.wait();
+            return Err(host.log());
+        }
         host.ready = serde_json::from_str(&line).expect("one line of JSON");
         let alerts = host.ready["alerts"].as_str().expect("an address");
         let alerts = alerts.strip_prefix("http://").and_then(|rest| rest.split_once('/')).expect("an address").0;
         host.alerts = alerts.into();
-        host
+        Ok(host)
     }
 
     /// Start a host and do not wait.

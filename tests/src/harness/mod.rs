@@ -10,6 +10,7 @@ pub mod programs;
 pub mod receiver;
 pub mod socket;
 pub mod stamped;
+pub mod strace;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

@@ -1,10 +1,13 @@
 //! The promises, each with what shows it and its figure.
 
+mod crashes;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -13,7 +16,7 @@ use balm_tests::{
     approvals, corpus, golden,
     harness::Dir,
     kills::{self, Report},
-    oracle, replay, sim, storm, swaps, tamper,
+    oracle, outage, replay, sim, storm, swaps, tamper,
 };
 use clap::Parser;
 
@@ -22,6 +25,8 @@ const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
 const GUARD_CASES: u64 = 100_000;
 const STORM_ALERTS: u64 = 10_000;
+const SLACK_ALERTS: u64 = 5_000;
+const SLACK_AWAY: Duration = Duration::from_secs(600);
 const KILLS: u32 = 50;
 const SEEDS: u64 = 2_000;
 const SWAPS: u64 = 1_000;
@@ -29,6 +34,12 @@ const RANDOM_TAMPERINGS: u64 = 100;
 
 /// How much later an alert may be acknowledged while plugins are swapped.
 const SWAP_P99_RATIO: f64 = 2.0;
+
+/// How much later an alert may be acknowledged, and a scene be over, while nobody answers for Slack.
+const SLACK_RATIO: f64 = 2.0;
+
+/// Messages that may arrive once somebody does.
+const SLACK_MESSAGES: usize = 19;
 
 /// Guests that the corpus has at least.
 const HOSTILE_GUESTS: usize = 54;
@@ -62,6 +73,13 @@ struct Promise {
     holds: bool,
 }
 
+impl Promise {
+    /// That something does not happen.
+    fn none(says: &'static str, key: &'static str, figure: usize) -> Self {
+        Self { says, key, figure: figure as f64, holds: figure == 0 }
+    }
+}
+
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let times = if arguments.long { 10 } else { 1 };
@@ -92,6 +110,9 @@ fn main() -> anyhow::Result<ExitCode> {
         promises.extend(replays(&killed)?);
         explain(&killed, arguments.keep.is_some())?;
     }
+    if wanted("syscall") {
+        promises.extend(crashes::syscalls(arguments.long));
+    }
     if wanted("swap") {
         let swaps = SWAPS * u64::from(times);
         eprintln!("replacing plugins {swaps} times under load");
@@ -101,6 +122,11 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("storm") {
         eprintln!("sending {STORM_ALERTS} alerts, ten thousand a minute");
         promises.extend(stormed(&storm::run(STORM_ALERTS)));
+    }
+    if wanted("slack") {
+        let away = SLACK_AWAY * times / 10;
+        eprintln!("sending {SLACK_ALERTS} alerts in {} s, in which nobody answers for Slack", away.as_secs());
+        promises.extend(unheard(&outage::run(outage::Options { alerts: SLACK_ALERTS, away })));
     }
     if wanted("hostile") {
         promises.extend(hostile()?);
@@ -183,6 +209,35 @@ fn stormed(report: &storm::Report) -> Vec<Promise> {
     ]
 }
 
+fn unheard(report: &outage::Report) -> Vec<Promise> {
+    let none = |says, key, figure: u64| Promise { says, key, figure: figure as f64, holds: figure == 0 };
+    let ratio = |says, key, figure: f64| Promise { says, key, figure, holds: figure <= SLACK_RATIO };
+    let messages = report.messages.len();
+    vec![
+        Promise {
+            says: "alerts that arrived while nobody answered for Slack",
+            key: "slack_alerts",
+            figure: report.alerts as f64,
+            holds: report.alerts == SLACK_ALERTS,
+        },
+        Promise { says: "seconds of that", key: "slack_away_s", figure: report.away_s, holds: report.away_s > 0.0 },
+        Promise {
+            says: "messages that arrived afterwards",
+            key: "slack_messages",
+            figure: messages as f64,
+            holds: (1..=SLACK_MESSAGES).contains(&messages),
+        },
+        none("notices that are in none of them", "slack_untold", report.untold),
+        none("calls for a person that are not counted in them", "slack_uncalled", report.uncalled + report.unnamed),
+        ratio(
+            "times as long to an acknowledgement, 99 of 100, as beside a Slack that answers",
+            "slack_ack_p99_ratio",
+            report.ack_p99_ms / report.other_ack_p99_ms,
+        ),
+        ratio("times as long to the end of a scene", "slack_scene_ratio", report.scene_s / report.other_scene_s),
+    ]
+}
+
 /// Each guest of the hostile corpus in a sandbox that all share: it must end as it is written, twice the same.
 fn hostile() -> anyhow::Result<Vec<Promise>> {
     let guests = corpus::all();
@@ -262,22 +317,24 @@ fn golden_promises() -> anyhow::Result<Vec<Promise>> {
 fn kill_promises(report: &Report, kills: u32) -> Vec<Promise> {
     let more =
         |says, key, figure: usize, least: usize| Promise { says, key, figure: figure as f64, holds: figure >= least };
-    let none = |says, key, figure: usize| Promise { says, key, figure: figure as f64, holds: figure == 0 };
     vec![
         more("times a host was ended by SIGKILL, under load", "kills", report.kills as usize, kills as usize),
         more("alerts that it acknowledged", "kill_acknowledged", report.acknowledged, 1),
-        none("of them missing from the journal", "kill_lost", report.lost),
+        Promise::none("of them missing from the journal", "kill_lost", report.lost),
         more("scenes that were begun", "kill_scenes", report.scenes, 1),
-        none("of them without their right end", "kill_scenes_unfinished", report.scenes_unfinished),
+        Promise::none("of them without their right end", "kill_scenes_unfinished", report.scenes_unfinished),
         more("changes that the cloud made for it", "kill_effects", report.effects, 1),
-        none("of them made again", "kill_duplicate_effects", report.duplicate_effects),
-        none("of them without an earlier record", "kill_unrecorded_effects", report.unrecorded_effects),
-        none("records that the audit database has otherwise", "kill_audit_differences", report.audit_differences),
+        Promise::none("of them made again", "kill_duplicate_effects", report.duplicate_effects),
+        Promise::none("of them without an earlier record", "kill_unrecorded_effects", report.unrecorded_effects),
+        Promise::none(
+            "records that the audit database has otherwise",
+            "kill_audit_differences",
+            report.audit_differences,
+        ),
     ]
 }
 
 fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
-    let none = |says, key, figure: usize| Promise { says, key, figure: figure as f64, holds: figure == 0 };
     let p99 = |says, key, figure: f64| Promise { says, key, figure, holds: figure.is_finite() };
     let ratio = report.p99_ratio();
     vec![
@@ -299,9 +356,9 @@ fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
             figure: report.acknowledged as f64,
             holds: report.acknowledged > 0,
         },
-        none("of them missing, or not decided", "swap_lost", report.lost),
-        none("decisions of a mixed or broken version", "swap_mixed", report.mixed),
-        none("replacements without their record", "swap_missed", report.missed),
+        Promise::none("of them missing, or not decided", "swap_lost", report.lost),
+        Promise::none("decisions of a mixed or broken version", "swap_mixed", report.mixed),
+        Promise::none("replacements without their record", "swap_missed", report.missed),
         p99("ms to an acknowledgement while plugins are replaced, 99 of 100", "swap_p99_ms", report.p99_swapping_ms),
         p99("ms between the replacements", "swap_quiet_p99_ms", report.p99_quiet_ms),
         Promise { says: "times as long", key: "swap_p99_ratio", figure: ratio, holds: ratio <= SWAP_P99_RATIO },

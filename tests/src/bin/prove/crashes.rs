@@ -1,0 +1,38 @@
+//! What is left after crashes: of the process, of the power, of the disk.
+
+use balm_tests::{harness::strace, syscalls};
+
+use crate::Promise;
+
+/// Calls to the kernel at which a host is killed, and errors that it comes to; with `--long` all there are.
+const POINTS: usize = 150;
+const ERRORS: usize = 24;
+
+/// What there must be at least.
+const POINTS_LEAST: usize = 100;
+
+pub(crate) fn syscalls(long: bool) -> Vec<Promise> {
+    if let Some(why) = strace::missing() {
+        eprintln!("not killing a host at its calls to the kernel: {why}");
+        return Vec::new();
+    }
+    eprintln!("killing a host at one call to the kernel after the other");
+    let options = if long {
+        syscalls::Options { points: usize::MAX, errors: usize::MAX }
+    } else {
+        syscalls::Options { points: POINTS, errors: ERRORS }
+    };
+    let report = syscalls::run(options);
+    report.wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    let least =
+        |says, key, figure: usize, least: usize| Promise { says, key, figure: figure as f64, holds: figure >= least };
+    vec![
+        least("calls to the kernel before which a host was killed", "syscall_points", report.points, POINTS_LEAST),
+        least("kinds of them", "syscall_kinds", report.kinds, 5),
+        least("errors of the disk that it came to", "syscall_errors", report.errors, 1),
+        least("alerts that it acknowledged before", "syscall_acknowledged", report.acknowledged, 1),
+        Promise::none("of them lost", "syscall_lost", report.lost),
+        Promise::none("changes made again", "syscall_duplicate_effects", report.duplicate_effects),
+        Promise::none("anything else wrong after the next start", "syscall_wrong", report.wrong.len()),
+    ]
+}
