@@ -257,6 +257,19 @@ fn with_old_records_dropped_the_rest_is_found_replayed_exported_backed_up_and_go
     assert!(files.balm_says(&["replay", "--all", "--from", &export]).contains("evaluations made again"));
     assert!(files.balm_says(&["replay", "--all"]).contains("evaluations made again"));
     assert!(files.balm_says(&["audit", "find", "--kind", "history-dropped"]).contains("no longer kept"));
+    // Reading begins where a page can begin, and ends with it; what it says is what everything says.
+    let after = journals(&files).pop().expect("a file").file_stem().and_then(|name| name.to_str()?.parse().ok());
+    let after: u64 = after.expect("a number");
+    for (after, limit) in [(after - 500, 3), (after - 500, 200), (0, 3)] {
+        let page = |more: &[&str]| {
+            let (after, limit) = (after.to_string(), limit.to_string());
+            let page = ["audit", "find", "--json", "--kind", "alert-received", "--after", &after, "--limit", &limit];
+            files.balm_says(&[&page, more].concat())
+        };
+        let found = page(&[]);
+        assert_eq!(found.lines().count(), limit, "behind {after}");
+        assert_eq!(found, page(&["--from", &export]), "behind {after}");
+    }
     let copy = files.path("copy");
     let said = files.balm_says(&["backup", "--to", &copy.display().to_string()]);
     let data = copy.display().to_string();

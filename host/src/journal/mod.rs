@@ -29,7 +29,7 @@ pub(crate) use self::{
     files::{free_bytes, name as file_name, sync_dir},
     log::{Log, LogError, Position, Segment},
     open::{Good, OpenError, Opened, chain_before, cut_is_recorded, read},
-    scan::scan,
+    scan::{scan, scan_some},
 };
 
 /// How often the next segment is tried for when the disk was full.

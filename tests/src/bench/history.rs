@@ -37,6 +37,9 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 const STARTS: usize = 5;
 const ALERTS: u64 = 2_000;
 
+/// How often a question is asked.
+const FINDS: usize = 5;
+
 /// How long the host may take to save its state, check the old records and copy them into the audit database.
 const SETTLE_MOST: Duration = Duration::from_secs(3600);
 
@@ -62,6 +65,7 @@ pub fn measure(records: u64, figures: &mut Figures) -> anyhow::Result<()> {
         host.stop();
     }
     figures.insert("open_1m_records_ms", quantile(&mut starts, 0.5));
+    find(&long, records, figures)?;
     let (of_long, of_empty) = (long.start(), empty.start());
     settle(&long)?;
     let (mut at_long, mut at_empty) = (Vec::new(), Vec::new());
@@ -75,6 +79,31 @@ pub fn measure(records: u64, figures: &mut Figures) -> anyhow::Result<()> {
     figures.insert("cost_1m_p50_us", at_long);
     figures.insert("cost_empty_p50_us", at_empty);
     figures.insert("cost_ratio_1m", at_long / at_empty);
+    Ok(())
+}
+
+/// A page of what stands at the beginning, one of what stands near the end, and a question that only all records answer.
+fn find(files: &Files, records: u64, figures: &mut Figures) -> anyhow::Result<()> {
+    let late = (records - records / 10).to_string();
+    let questions: [(&str, &[&str], bool); 3] = [
+        ("find_first_page_ms", &["--kind", "alert-received"], true),
+        ("find_late_page_ms", &["--kind", "episode-ended", "--after", &late], true),
+        ("find_all_ms", &["--policy", "nobody"], false),
+    ];
+    for (key, arguments, finds) in questions {
+        let mut took = Vec::new();
+        for _ in 0..FINDS {
+            let began = Instant::now();
+            let said = files.balm_says(&[&["audit", "find", "--json", "--limit", "100"], arguments].concat());
+            took.push(began.elapsed().as_secs_f64() * 1e3);
+            anyhow::ensure!(
+                said.lines().count() == if finds { 100 } else { 0 },
+                "{key}: {} records",
+                said.lines().count()
+            );
+        }
+        figures.insert(key, quantile(&mut took, 0.5));
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Figures are counted from what is durable (the journal, the cloud's call log), never from what a client believes.
 
+pub mod acknowledge;
 pub mod act;
 pub mod backtest;
 pub mod decide;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balm_tests::bench::{Figures, act, backtest, decide, guard, history, journal, languages, load, raw};
+use balm_tests::bench::{Figures, acknowledge, act, backtest, decide, guard, history, journal, languages, load, raw};
 use clap::Parser;
 
 /// Alerts offered in a second over the whole time: what a host must sustain, and a little more. What it answers at most is
@@ -17,7 +17,7 @@ struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, guard, act (with decide and backtest), languages, load or history.
+    /// Only raw, guard, act (with decide and backtest), languages, load, acknowledge or history.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
@@ -77,6 +77,10 @@ fn main() -> anyhow::Result<()> {
             drain: "drain_s_most",
         };
         load::measure(most, &mut figures)?;
+    }
+    if wanted("acknowledge") {
+        eprintln!("timing acknowledgements at 256 connections");
+        acknowledge::measure(&mut figures)?;
     }
     if wanted("history") {
         eprintln!("writing a history of {} records, and starting a host on it", arguments.records);
