@@ -38,6 +38,7 @@ mod simulate;
 mod status;
 mod telemetry;
 mod text;
+mod upkeep;
 
 #[cfg(test)]
 mod test_dir;

@@ -18,6 +18,8 @@ mod deploy;
 mod disk_full;
 mod docs;
 mod first_day;
+mod golden_journal;
+mod history;
 mod hot;
 mod kills;
 mod languages;

@@ -13,7 +13,7 @@
 //! other; `swaps` replaces plugins under load; `storm` sends alerts by the thousand and `outage` does while nobody answers for
 //! Slack; `corpus` has the hostile guests, `approvals` everything that somebody may try with an approval, and `tamper` forges
 //! exports, which `export` takes apart. What must come out the same: `replay` makes decisions again, `golden` has decisions of
-//! released contracts, `languages` builds the policies that are not in Rust, and `oracle` judges random intents beside the
+//! released contracts and `golden_journal` what earlier versions wrote, `languages` builds the policies that are not in Rust, and `oracle` judges random intents beside the
 //! guard. `sim` runs the core, a model of the journal and the model cloud under one seed. `bench` measures. `book` reads the
 //! book and does what it says, `reference` writes the pages of it that code can write. Nothing here is shipped.
 
@@ -23,6 +23,7 @@ pub mod book;
 pub mod corpus;
 pub mod export;
 pub mod golden;
+pub mod golden_journal;
 pub mod harness;
 pub mod kills;
 pub mod languages;

@@ -44,7 +44,7 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only raw, guard, act, languages or load.
+        /// Only raw, guard, act, languages, load, acknowledge or history.
         #[arg(long, value_name = "GROUP")]
         only: Option<String>,
     },

@@ -8,7 +8,7 @@ mod approval;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::approval::Approval;
@@ -20,8 +20,9 @@ use crate::{
     json::Json,
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
-        AttemptStarted, Checkpoint, ConfigurationRefused, ConflictFound, EvaluationSkipped, Fact, IntentEnd,
-        IntentEnded, IntentJudged, Record, ReleaseAsked, Settled, StopCause, StopEngaged, StormBrake, Verdict,
+        AttemptStarted, Checkpoint, ConfigurationRefused, ConflictFound, DamageFound, EvaluationSkipped, Fact,
+        IntentEnd, IntentEnded, IntentJudged, Record, ReleaseAsked, Settled, StopCause, StopEngaged, StormBrake,
+        Verdict,
     },
     time::Timestamp,
 };
@@ -105,7 +106,7 @@ pub struct Alert {
 }
 
 /// How much a notice matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Urgency {
     /// Good to know.
@@ -122,6 +123,7 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
     match fact {
         Fact::TailCut(_)
         | Fact::LossAccepted(_)
+        | Fact::DamageFound(_)
         | Fact::PluginRefused(_)
         | Fact::PluginRemoved(_)
         | Fact::ConfigurationRefused(_)
@@ -152,6 +154,8 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         Fact::Genesis(_)
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
+        | Fact::StateSaved(_)
+        | Fact::HistoryDropped(_)
         | Fact::Configured(_)
         | Fact::PluginActivated(_)
         | Fact::Reloaded(_)
@@ -314,6 +318,7 @@ pub fn headline(fact: &Fact) -> String {
 pub(crate) fn urgency(fact: &Fact) -> Urgency {
     match fact {
         Fact::LossAccepted(_)
+        | Fact::DamageFound(_)
         | Fact::PluginRefused(_)
         | Fact::ConfigurationRefused(_)
         | Fact::ClockJumped(_)
@@ -353,6 +358,8 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::Genesis(_)
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
+        | Fact::StateSaved(_)
+        | Fact::HistoryDropped(_)
         | Fact::Configured(_)
         | Fact::PluginActivated(_)
         | Fact::Reloaded(_)
@@ -374,6 +381,14 @@ fn words(fact: &Fact) -> String {
         Fact::TailCut(cut) => format!("an unfinished write of {} bytes was cut and kept in {}", cut.bytes, cut.kept),
         Fact::LossAccepted(loss) => {
             format!("records up to {} were lost, and the loss was accepted ({} knew them)", loss.known, loss.by)
+        }
+        Fact::StateSaved(saved) => format!("what the records up to {} say together was saved", saved.upto),
+        Fact::HistoryDropped(dropped) => format!("records up to {} are no longer kept: {}", dropped.upto, dropped.why),
+        Fact::DamageFound(damage) => {
+            let DamageFound { seq, file, offset, why } = damage;
+            format!(
+                "the journal is damaged: record {seq} in {file} at byte {offset}: {why}; restore the file from a backup"
+            )
         }
         Fact::PluginRefused(refused) => format!("plugin {} was refused: {}", refused.plugin, refused.why),
         Fact::PluginRemoved(removed) => format!("plugin {} was removed: {}", removed.plugin, removed.why),

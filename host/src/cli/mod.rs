@@ -33,7 +33,13 @@ use balm_core::name::{CredentialName, PluginName};
 use clap::{Args, Parser, Subcommand};
 
 use self::client::Client;
-use crate::{admin, app, backup, config, credential::Role, telemetry};
+use crate::{
+    admin, app,
+    backup::{self, Copied},
+    config,
+    credential::Role,
+    telemetry,
+};
 
 /// Runs remediation policies: alerts in, sandboxed plugins decide, guardrails check, AWS is changed, everything is
 /// recorded.
@@ -367,8 +373,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Guard(command) => return guard::run(command),
         Command::Audit(command) => return audit::run(command),
         Command::Backup { place, to } => {
-            let chain = backup::write(&place.data()?, &to)?;
-            println!("{} records are in {}; the last one's hash is {}", chain.seq, to.display(), chain.hash);
+            let Copied { records, chain } = backup::write(&place.data()?, &to)?;
+            println!("{records} records are in {}; the last one's hash is {}", to.display(), chain.hash);
         }
         Command::Capsule(capsule) => return capsule::run(&capsule),
         Command::Replay(replay) => return replay::run(&replay),

@@ -88,6 +88,9 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
         // What people are told of them is all that there is to say.
         Fact::TailCut(_)
         | Fact::LossAccepted(_)
+        | Fact::StateSaved(_)
+        | Fact::HistoryDropped(_)
+        | Fact::DamageFound(_)
         | Fact::PluginRefused(_)
         | Fact::PluginRemoved(_)
         | Fact::Reloaded(_)

@@ -8,7 +8,7 @@ use balm_core::{
     time::Timestamp,
 };
 
-use super::{open::OpenError, *};
+use super::*;
 use crate::test_dir::TestDir;
 
 const SMALL: Layout = Layout { segment_bytes: 8 << 10, reserve_bytes: 0 };
@@ -23,6 +23,10 @@ impl Journal {
 fn record(seq: u64, more: bool) -> Record {
     let fact = Fact::ClockJumped(ClockJumped { by_ms: seq });
     Record { seq: Seq(seq), at: Timestamp::from_millis(seq), more, fact }
+}
+
+fn open(data: &std::path::Path, layout: Layout, each: impl FnMut(Record)) -> Result<Opened, OpenError> {
+    read(data, Chain::START, each)?.open(layout)
 }
 
 fn open_all(data: &std::path::Path) -> Result<(Opened, Vec<u64>), OpenError> {
