@@ -138,7 +138,8 @@ pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, 
     let head = head(&db)?.map_or(Seq::ZERO, |chain| chain.seq);
     forget_after(&records, head)?;
     let sync = File::open(dir.join("db")).map_err(|source| AuditError::Io { what: "opened", source })?;
-    let from = log.position(head.next())?;
+    // Records that the journal no longer keeps cannot be copied any more.
+    let from = log.position(head.next().max(log.first()))?;
     let shared = Arc::new(Shared { records, episodes, head: watch::Sender::new(head) });
     Ok(Opened { audit: Audit { shared }, db, sync, from, rebuilt, lost })
 }

@@ -267,3 +267,43 @@ impl<F: FnMut(Effect) -> Option<Input>> Running<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use balm_core::{engine::genesis, line::Chain, record::HostStarted};
+
+    use super::*;
+    use crate::{
+        journal::{self, Layout},
+        test_dir::TestDir,
+    };
+
+    /// An engine over a journal, which is damaged before it runs.
+    fn answer(name: &str, damage: impl FnOnce(&mut Journal)) -> (Result<Reply, Ended>, Result<(), Broken>) {
+        let dir = TestDir::new(name);
+        let layout = Layout { segment_bytes: 64 << 10, reserve_bytes: 0 };
+        let mut journal = journal::read(dir.path(), Chain::START, |_| {}).unwrap().open(layout).unwrap().journal;
+        let (mut engine, clock) = (Engine::new(), Clock::starting(crate::clock::wall()));
+        let first = genesis("host".into(), "0.1.0", clock.about());
+        engine.replay(&first);
+        journal.append(&[first]).unwrap();
+        journal.commit().unwrap();
+        damage(&mut journal);
+        let (inbox, waiting) = inbox();
+        let parts = Loop { engine, journal, clock, status: Arc::default() };
+        let thread = parts.run(waiting, |_| None).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let started = HostStarted { version: "0.1.0".into(), engine: "48".into() };
+        let answer = runtime.block_on(inbox.ask(Input::Started(started)));
+        inbox.end();
+        (answer, thread.join().unwrap())
+    }
+
+    #[test]
+    fn whoever_asks_is_answered_once_the_journal_has_it_and_never_if_it_has_not() {
+        let (answered, ended) = answer("engine-well", |_| {});
+        assert!(matches!(answered, Ok(Reply::Recorded(_))) && ended.is_ok(), "{answered:?}");
+        let (answered, ended) = answer("engine-broken", Journal::cannot_sync);
+        assert!(answered.is_err() && ended.is_err(), "{answered:?}");
+    }
+}

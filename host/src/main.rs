@@ -36,9 +36,11 @@ mod plugins;
 mod reload;
 mod replay;
 mod shutdown;
+mod simulate;
 mod status;
 mod telemetry;
 mod text;
+mod upkeep;
 
 #[cfg(test)]
 mod test_dir;

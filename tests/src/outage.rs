@@ -129,20 +129,20 @@ pub fn run(options: Options) -> Report {
         other_scene_s,
         ..Report::default()
     };
-    count(&records, slack.taken(), report)
+    count(&records, Report { messages: slack.taken(), ..report })
 }
 
-fn count(records: &[Record], messages: Vec<Value>, report: Report) -> Report {
+fn count(records: &[Record], report: Report) -> Report {
     let person =
         |record: &&Record| notice::is_worth_telling(&record.fact) && notice::of(record).urgency == Urgency::Person;
     let persons = records.iter().filter(person).count() as u64;
-    let named: usize = messages.iter().map(|message| message.to_string().matches("needs approval of 1").count()).sum();
-    let dropped: u64 = sent(records).iter().map(|sent| u64::from(sent.dropped)).sum();
+    let named: usize =
+        report.messages.iter().map(|message| message.to_string().matches("needs approval of 1").count()).sum();
+    let dropped: u64 = sent(records).iter().map(|sent| sent.dropped).sum();
     Report {
         untold: worth_telling(records).abs_diff(told(records)) + dropped,
-        uncalled: persons.abs_diff(messages.iter().map(persons_in).sum()),
+        uncalled: persons.abs_diff(report.messages.iter().map(persons_in).sum()),
         unnamed: PERSONS.saturating_sub(named as u64),
-        messages,
         ..report
     }
 }

@@ -59,24 +59,7 @@ impl BreakerScope {
 /// Bad ends in a row.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Streaks(#[serde(with = "pairs")] BTreeMap<StopScope, u32>);
-
-/// A map whose keys are no texts, as a list.
-mod pairs {
-    use std::collections::BTreeMap;
-
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    use super::StopScope;
-
-    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<StopScope, u32>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(map)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<StopScope, u32>, D::Error> {
-        Ok(Vec::deserialize(from)?.into_iter().collect())
-    }
-}
+pub(crate) struct Streaks(#[serde(with = "crate::pairs")] BTreeMap<StopScope, u32>);
 
 impl Streaks {
     /// An intent has ended. A verified one ends every row that it is in; one that was never admitted, or that took another

@@ -174,6 +174,12 @@ impl Engine {
         }
     }
 
+    /// After the records that led to a state.
+    #[must_use]
+    pub fn resuming(state: State) -> Self {
+        Self { state, ..Self::new() }
+    }
+
     /// What all records so far say.
     #[must_use]
     pub const fn state(&self) -> &State {

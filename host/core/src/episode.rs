@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// An episode.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Episode {
     /// Of which alert.
     pub key: AlertKey,
@@ -46,7 +47,8 @@ pub struct Episode {
 }
 
 /// A policy's part in an episode.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Concern {
     /// Which policy.
     pub policy: PolicyName,

@@ -8,9 +8,9 @@ use crate::{
     look::Reading,
     name::{IntentId, Seq},
     record::{
-        AccessDenied, AccountChecked, Backlog, CallResult, Checkpoint, ConfigurationRefused, EvaluationSkipped,
-        HostStarted, HostStopped, LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved,
-        Purpose, Reloaded, StopEngaged, StopScope, TailCut,
+        AccessDenied, AccountChecked, Backlog, CallResult, Checkpoint, ConfigurationRefused, DamageFound,
+        EvaluationSkipped, HistoryDropped, HostStarted, HostStopped, LossAccepted, NoticeSent, Person, PluginActivated,
+        PluginRefused, PluginRemoved, Purpose, Reloaded, StateSaved, StopEngaged, StopScope, TailCut,
     },
     time::Timestamp,
     versions::{
@@ -30,6 +30,12 @@ pub enum Input {
     TailCut(TailCut),
     /// A person accepted that records are missing.
     LossAccepted(LossAccepted),
+    /// The state was saved.
+    StateSaved(StateSaved),
+    /// Old records are about to be deleted.
+    HistoryDropped(HistoryDropped),
+    /// The journal was checked in the background, and something is wrong with it.
+    DamageFound(DamageFound),
     /// A configuration was read and found good.
     Configured(Box<Configuration>),
     /// A plugin was compiled and found good.

@@ -7,13 +7,12 @@
 //! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). What it does not admit alone
 //! waits for people ([`approval`]). How often is counted by limits ([`limit`]); what halts is a stop, by a person, by
 //! schedule ([`freeze`]), by a breaker ([`breaker`]) or by the storm brake ([`storm`]); what two policies do to each other
-//! is a conflict ([`swings`]). All of it is records
-//! ([`record`]), which become lines of a journal ([`mod@line`]) and are believed again after a crash ([`recovery`]). What all
-//! records say together is the state ([`state`]); what is due is a function of it ([`engine`]). People are told by notices
-//! ([`notice`], [`notices`]). A version of a plugin that fails again and again is stopped, and the last good one
-//! is in force again ([`versions`]). How far
-//! the journal has come is signed from time to time, and found out about by whoever checks it ([`checkpoint`]). Every bound
-//! stands in [`caps`].
+//! is a conflict ([`swings`]). All of it is records ([`record`]), which become lines of a journal ([`mod@line`]) and are
+//! believed again after a crash ([`recovery`]), also where old ones are no longer kept ([`beginning`]). What all records say
+//! together is the state ([`state`]), which is saved from time to time ([`snapshot`]); what is due is a function of it
+//! ([`engine`]). People are told by notices ([`notice`], [`notices`]). A version of a plugin that fails again and again is
+//! stopped, and the last good one is in force again ([`versions`]). How far the journal has come is signed from time to time,
+//! and found out about by whoever checks it ([`checkpoint`]). Every bound stands in [`caps`].
 //!
 //! Nothing here reads a clock, a file or a socket: time comes in with each input, so the same inputs give the same
 //! records, in production and in the simulator.
@@ -21,6 +20,7 @@
 pub mod action;
 pub mod alert;
 pub mod approval;
+pub mod beginning;
 pub mod breaker;
 pub mod caps;
 pub mod checkpoint;
@@ -45,12 +45,14 @@ mod matching;
 pub mod name;
 pub mod notice;
 pub mod notices;
+mod pairs;
 pub mod pattern;
 pub mod record;
 pub mod recovery;
 pub mod replay;
 pub mod rounds;
 mod serde_result;
+pub mod snapshot;
 pub mod state;
 mod stopping;
 pub mod storm;

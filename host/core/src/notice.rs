@@ -8,7 +8,7 @@ mod approval;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::approval::Approval;
@@ -20,14 +20,14 @@ use crate::{
     json::Json,
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
-        AttemptStarted, Checkpoint, ConfigurationRefused, ConflictFound, EvaluationSkipped, Fact, IntentEnd,
-        IntentEnded, IntentJudged, PluginActivated, Record, ReleaseAsked, Settled, StopCause, StopEngaged, StormBrake,
-        Verdict,
+        AttemptStarted, Checkpoint, ConfigurationRefused, ConflictFound, DamageFound, EvaluationSkipped, Fact,
+        IntentEnd, IntentEnded, IntentJudged, PluginActivated, Record, ReleaseAsked, Settled, StopCause, StopEngaged,
+        StormBrake, Verdict,
     },
     time::Timestamp,
     versions::{
         candidate::{Agreement, CandidateCompared, CandidateEnded, CandidateNamed, CandidateOutcome},
-        record::Cause,
+        record::{Cause, PluginPushed},
     },
 };
 
@@ -110,7 +110,7 @@ pub struct Alert {
 }
 
 /// How much a notice matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Urgency {
     /// Good to know.
@@ -127,6 +127,7 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
     match fact {
         Fact::TailCut(_)
         | Fact::LossAccepted(_)
+        | Fact::DamageFound(_)
         | Fact::PluginRefused(_)
         | Fact::PluginRemoved(_)
         | Fact::ConfigurationRefused(_)
@@ -161,6 +162,8 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         Fact::Genesis(_)
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
+        | Fact::StateSaved(_)
+        | Fact::HistoryDropped(_)
         | Fact::Configured(_)
         | Fact::PluginPushed(_)
         | Fact::CandidateNamed(_)
@@ -325,6 +328,7 @@ pub fn headline(fact: &Fact) -> String {
 pub(crate) fn urgency(fact: &Fact) -> Urgency {
     match fact {
         Fact::LossAccepted(_)
+        | Fact::DamageFound(_)
         | Fact::PluginRefused(_)
         | Fact::ConfigurationRefused(_)
         | Fact::ClockJumped(_)
@@ -365,6 +369,8 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::Genesis(_)
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
+        | Fact::StateSaved(_)
+        | Fact::HistoryDropped(_)
         | Fact::Configured(_)
         | Fact::PluginActivated(_)
         | Fact::PluginPushed(_)
@@ -390,6 +396,14 @@ fn words(fact: &Fact) -> String {
         Fact::LossAccepted(loss) => {
             format!("records up to {} were lost, and the loss was accepted ({} knew them)", loss.known, loss.by)
         }
+        Fact::StateSaved(saved) => format!("what the records up to {} say together was saved", saved.upto),
+        Fact::HistoryDropped(dropped) => format!("records up to {} are no longer kept: {}", dropped.upto, dropped.why),
+        Fact::DamageFound(damage) => {
+            let DamageFound { seq, file, offset, why } = damage;
+            format!(
+                "the journal is damaged: record {seq} in {file} at byte {offset}: {why}; restore the file from a backup"
+            )
+        }
         Fact::PluginRefused(refused) => format!("plugin {} was refused: {}", refused.plugin, refused.why),
         Fact::PluginRemoved(removed) => format!("plugin {} was removed: {}", removed.plugin, removed.why),
         Fact::PluginActivated(activated) => activated_words(activated),
@@ -400,15 +414,7 @@ fn words(fact: &Fact) -> String {
             format!("version {} of plugin {plugin} is compared no longer: {why}", digest.short())
         }
         Fact::CandidateCompared(compared) => compared_words(compared),
-        Fact::PluginPushed(pushed) => {
-            format!(
-                "version {} of plugin {} was pushed by {}: {}",
-                pushed.digest.short(),
-                pushed.plugin,
-                pushed.by.who,
-                pushed.by.why
-            )
-        }
+        Fact::PluginPushed(pushed) => pushed_words(pushed),
         Fact::ConfigurationRefused(refused) => refused_words(refused),
         Fact::Reloaded(reloaded) => {
             format!("the configuration was read again by {}: {}", reloaded.by.who, reloaded.by.why)
@@ -493,6 +499,10 @@ fn compared_words(compared: &CandidateCompared) -> String {
         CandidateOutcome::Asks(queries) => format!("it asks {} queries more", queries.len()),
     };
     format!("candidate {} of policy {policy} {agreement} the evaluation in record {capsule}: {what}", digest.short())
+}
+
+fn pushed_words(PluginPushed { plugin, digest, by, .. }: &PluginPushed) -> String {
+    format!("version {} of plugin {plugin} was pushed by {}: {}", digest.short(), by.who, by.why)
 }
 
 fn activated_words(activated: &PluginActivated) -> String {

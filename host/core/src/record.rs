@@ -89,6 +89,12 @@ facts! {
     TailCut(TailCut) = "tail-cut",
     /// A person accepted that records are missing.
     LossAccepted(LossAccepted) = "loss-accepted",
+    /// What all records up to one say together was saved; by this the chain vouches for the file.
+    StateSaved(StateSaved) = "state-saved",
+    /// Old records are no longer kept. Those behind them can still be checked: the chain goes on from here.
+    HistoryDropped(HistoryDropped) = "history-dropped",
+    /// Something in the journal that was acknowledged cannot be read any more.
+    DamageFound(DamageFound) = "damage-found",
     /// A configuration is in force.
     Configured(Box<Configured>) = "configured",
     /// A plugin's version is in force.
@@ -218,6 +224,9 @@ impl Fact {
             | Self::HostStopped(_)
             | Self::TailCut(_)
             | Self::LossAccepted(_)
+            | Self::StateSaved(_)
+            | Self::HistoryDropped(_)
+            | Self::DamageFound(_)
             | Self::Configured(_)
             | Self::PluginActivated(_)
             | Self::PluginPushed(_)
@@ -289,6 +298,48 @@ pub struct LossAccepted {
     pub known: Seq,
     /// What had seen it.
     pub by: String,
+}
+
+/// See [`Fact::StateSaved`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StateSaved {
+    /// The last record that it is of.
+    pub upto: Seq,
+    /// Of the file.
+    pub digest: Digest,
+    /// How large the file is.
+    pub bytes: u64,
+    /// The version of its format; another version of Balm may not read it, and reads the records instead.
+    pub version: u32,
+}
+
+/// See [`Fact::HistoryDropped`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HistoryDropped {
+    /// The last record that is no longer kept.
+    pub upto: Seq,
+    /// Its hash: the first record that is kept follows it.
+    pub hash: Digest,
+    /// How many bytes of the disk become free.
+    pub bytes: u64,
+    /// By which bound.
+    pub why: String,
+}
+
+/// See [`Fact::DamageFound`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DamageFound {
+    /// The first record that cannot be read; everything before it was checked.
+    pub seq: Seq,
+    /// The file in the data directory.
+    pub file: String,
+    /// Where in it the record should begin.
+    pub offset: u64,
+    /// What is wrong.
+    pub why: String,
 }
 
 /// See [`Fact::Configured`].

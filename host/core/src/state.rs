@@ -8,6 +8,7 @@ mod approvals;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
     sync::Arc,
     time::Duration,
 };
@@ -26,6 +27,7 @@ use crate::{
     evaluation::{Capsule, Conclusion, Trigger},
     intent::{Intent, Stage},
     ledger::{Admission, Ledger},
+    line::Chain,
     name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
     notice,
     notices::{Notices, Waiting},
@@ -43,7 +45,10 @@ use crate::{
 };
 
 /// What all records so far say together.
-#[derive(Debug, Default)]
+///
+/// It is saved as a snapshot (`snapshot`): a change of its fields, or of what a record leads to, is a new version there.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct State {
     /// The last record.
     pub seq: Seq,
@@ -53,6 +58,8 @@ pub struct State {
     pub held: Duration,
     /// Who this host is.
     pub host: String,
+    /// Where the chain stood after the last record that is no longer kept.
+    pub dropped: Chain,
     /// The record with the configuration in force.
     pub configured: Seq,
     /// The configuration in force.
@@ -60,6 +67,7 @@ pub struct State {
     /// The digest of its guardrails.
     pub guardrails: Option<Digest>,
     /// Whether the credentials for an account and region are that account's.
+    #[serde(with = "crate::pairs")]
     pub accounts: BTreeMap<(AccountId, Region), Result<String, String>>,
     /// The versions in force.
     pub plugins: BTreeMap<PluginName, PluginActivated>,
@@ -75,6 +83,8 @@ pub struct State {
     pub intents: BTreeMap<IntentId, Intent>,
     /// Approvals that were asked for.
     pub approvals: Requests,
+    /// The newest episode of each alert; see [`State::index`].
+    #[serde(skip)]
     pub(crate) by_alert: HashMap<AlertKey, EpisodeId>,
     pub(crate) busy: BTreeMap<Target, IntentId>,
     pub(crate) swings: Swings,
@@ -91,6 +101,7 @@ pub struct State {
 
 /// When something was done, such that a clock that was set ahead does not make it older until a person accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct Moment {
     at: Timestamp,
     held: Duration,
@@ -109,7 +120,8 @@ impl Moment {
 }
 
 /// What happens when its time has come.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Timer {
     /// The policy is due again, if no later trigger came.
     Evaluate(EpisodeId, PolicyName, u32),
@@ -141,6 +153,15 @@ impl State {
         Moment { at: self.now, held: self.held }
     }
 
+    /// Everything that the guard judges by and that records made, for whoever compares a host that was killed with one that
+    /// was not.
+    #[must_use]
+    pub fn guarded(&self) -> impl fmt::Debug + '_ {
+        let counted = (&self.ledger, &self.swings, &self.streaks, &self.alerting);
+        let halted = (&self.stops, &self.releases, &self.busy, &self.accounts, self.guardrails);
+        (self.held, counted, halted, &self.episodes, &self.intents, &self.approvals)
+    }
+
     /// When a timer is due next.
     #[must_use]
     pub fn next_timer(&self) -> Option<Timestamp> {
@@ -155,6 +176,24 @@ impl State {
 
     fn concern_mut(&mut self, episode: EpisodeId, policy: &PolicyName) -> Option<&mut Concern> {
         self.episodes.get_mut(&episode)?.concerns.iter_mut().find(|concern| concern.policy == *policy)
+    }
+
+    /// What is not saved because it follows from the rest: an alert leads to the newest of its episodes that are
+    /// remembered.
+    pub(crate) fn index(&mut self) {
+        self.by_alert = self.episodes.iter().map(|(id, episode)| (episode.key, *id)).collect();
+    }
+
+    /// The oldest record that the host may still read: an alert that a policy may be evaluated with, what proposed an
+    /// intent that has not ended, and what people are yet to be told. No later state needs one that is older: what is new
+    /// is behind this state, and an episode that goes on or is opened again has a newer alert.
+    #[must_use]
+    pub fn oldest_needed(&self) -> Seq {
+        let open = self.episodes.values().filter(|episode| episode.ended.is_none());
+        let alerts = open.map(|episode| episode.alert);
+        let intents = self.intents.keys().map(|intent| intent.proposed);
+        let notices = self.notices.values().filter_map(Notices::oldest);
+        alerts.chain(intents).chain(notices).min().unwrap_or(self.seq).min(self.seq)
     }
 
     /// Evaluations and looks that wait for their turn: the backlog.
@@ -191,6 +230,7 @@ impl State {
         let seq = record.seq;
         match &record.fact {
             Fact::Genesis(genesis) => self.host.clone_from(&genesis.host),
+            Fact::HistoryDropped(dropped) => self.dropped = Chain { seq: dropped.upto, hash: dropped.hash },
             Fact::Configured(configured) => {
                 self.configured = seq;
                 self.guardrails = Some(configured.guardrails);
@@ -273,6 +313,8 @@ impl State {
             | Fact::HostStopped(_)
             | Fact::TailCut(_)
             | Fact::LossAccepted(_)
+            | Fact::StateSaved(_)
+            | Fact::DamageFound(_)
             | Fact::PluginRefused(_)
             | Fact::ConfigurationRefused(_)
             | Fact::Reloaded(_)

@@ -35,14 +35,16 @@ pub struct Trial {
     now: Timestamp,
     alerts: u64,
     judged: Option<IntentJudged>,
+    records: Vec<Record>,
 }
 
 impl Trial {
     /// Put a configuration in force. Fails with what is wrong with its rules.
     pub fn new(configuration: Configuration, now: Timestamp) -> Result<Self, String> {
         let mut engine = Engine::new();
-        engine.replay(&genesis("00".repeat(16), env!("CARGO_PKG_VERSION"), now));
-        let mut trial = Self { engine, now, alerts: 0, judged: None };
+        let first = genesis("00".repeat(16), env!("CARGO_PKG_VERSION"), now);
+        engine.replay(&first);
+        let mut trial = Self { engine, now, alerts: 0, judged: None, records: vec![first] };
         trial.take(Input::Started(HostStarted { version: env!("CARGO_PKG_VERSION").into(), engine: String::new() }))?;
         let plugins: Vec<_> = configuration.policies.values().map(|policy| policy.plugin.clone()).collect();
         let accounts: Vec<_> = configuration
@@ -76,6 +78,12 @@ impl Trial {
         self.engine.state()
     }
 
+    /// All that it wrote down.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
     /// Its time.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
@@ -90,6 +98,7 @@ impl Trial {
     /// Take any input. Fails with why it was not taken.
     pub fn take(&mut self, input: Input) -> Result<Vec<Record>, String> {
         let taken = self.engine.take(input, self.now);
+        self.records.extend(taken.records.iter().cloned());
         let judged = taken.records.iter().rev().find_map(|record| match &record.fact {
             Fact::IntentJudged(judged) => Some(IntentJudged::clone(judged)),
             _ => None,
@@ -220,7 +229,9 @@ impl Trial {
         self.take(Input::CallEnded { intent, attempt, result: CallResult::Done { request: String::new() } })?;
         let ended = IntentEnded { intent, episode, how: IntentEnd::Verified, why: "as told".into() };
         let (seq, at) = (self.state().seq.next(), self.now);
-        self.engine.replay(&Record { seq, at, more: false, fact: Fact::IntentEnded(ended) });
+        let record = Record { seq, at, more: false, fact: Fact::IntentEnded(ended) };
+        self.engine.replay(&record);
+        self.records.push(record);
         Ok(())
     }
 

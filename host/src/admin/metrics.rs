@@ -32,9 +32,11 @@ fn write_numbers(admin: &Admin, text: &mut Text) {
     text.gauge("balm_journal_seq", "The journal's last record.", numbers.seq);
     text.gauge(
         "balm_verified_seq",
-        "The last record that was checked when the process started.",
-        admin.about.verified_seq,
+        "The last record up to which the journal was checked since the process started.",
+        admin.verified.seq(),
     );
+    let help = "1 if something in the journal cannot be read any more.";
+    text.gauge("balm_journal_damaged", help, u8::from(admin.verified.damage().is_some()));
     text.gauge("balm_audit_seq", "The audit database's last record.", audit_seq);
     text.gauge(
         "balm_audit_lag_records",

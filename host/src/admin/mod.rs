@@ -21,7 +21,7 @@ mod socket;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, Json, Router, body::Bytes, middleware, routing::get};
-use balm_core::{name::Seq, time::Timestamp};
+use balm_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use utoipa::ToSchema;
@@ -46,6 +46,7 @@ use crate::{
     plugin_log::PluginLog,
     reload::{Requests, Shown},
     status::Status,
+    upkeep::Verified,
 };
 
 /// Questions that read files or the state at once: one person's large question must not hold up the host.
@@ -63,6 +64,7 @@ pub(crate) struct Admin {
     pub(crate) shown: Arc<Shown>,
     pub(crate) log: Arc<Log>,
     pub(crate) audit: Audit,
+    pub(crate) verified: Arc<Verified>,
     pub(crate) status: Arc<Status>,
     pub(crate) kill_switch: Arc<KillSwitch>,
     pub(crate) notifiers: Arc<Notifiers>,
@@ -91,10 +93,6 @@ pub(crate) struct About {
     pub(crate) started_at: Timestamp,
     /// Where alerts come in, behind which a source's name follows.
     pub(crate) alerts_at: String,
-    /// Every record up to this one was checked against the chain when the process started; it wrote those behind it
-    /// itself.
-    #[schema(value_type = u64)]
-    pub(crate) verified_seq: Seq,
     /// The public key of its checkpoints, Ed25519, as 64 hexadecimal digits.
     pub(crate) checkpoint_key: String,
 }

@@ -22,6 +22,7 @@ mod plugins;
 mod replay;
 mod send;
 mod show;
+mod simulate;
 mod status;
 mod verify;
 
@@ -32,7 +33,13 @@ use balm_core::name::{CredentialName, PluginName};
 use clap::{Args, Parser, Subcommand};
 
 use self::client::Client;
-use crate::{admin, app, backup, config, credential::Role, telemetry};
+use crate::{
+    admin, app,
+    backup::{self, Copied},
+    config,
+    credential::Role,
+    telemetry,
+};
 
 /// Runs remediation policies: alerts in, sandboxed plugins decide, guardrails check, AWS is changed, everything is
 /// recorded.
@@ -272,6 +279,19 @@ Examples:
   balm backtest --candidate target/wasm32-wasip2/release/scale_ecs_service.wasm --last 30d
   balm backtest --candidate next.wasm --policy web-cpu --from history.jsonl --json")]
     Backtest(backtest::Backtest),
+    /// Live through storms before there is one: the configured policies and guardrails on a model of the cloud, in virtual time.
+    ///
+    /// Plugins, engine and guard are the real ones; the cloud is slow, fails and loses answers, and others change it meanwhile. A
+    /// seed decides all of it. What must hold is recounted without the guard: no change leaves too few healthy, limits are
+    /// kept, no target is turned around again and again, and every episode ends. A seed in which it does not is printed, and
+    /// ends the command with 1.
+    #[command(after_help = "\
+Examples:
+  balm simulate --enforce --seeds 100               as if every policy enforced
+  balm simulate --seeds 100 --save seeds.toml       keep the seeds that fail
+  balm simulate --again seeds.toml                  and live through them again, in CI
+  balm simulate --seed 7 --story                    what happens in one of them")]
+    Simulate(simulate::Simulate),
     /// Copy what the host cannot do without into a new directory: journal, plugins and the key of checkpoints. The host may run.
     ///
     /// The copy is a data directory itself: to restore it, end the host and put it in the place of the other. What was recorded
@@ -353,12 +373,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Guard(command) => return guard::run(command),
         Command::Audit(command) => return audit::run(command),
         Command::Backup { place, to } => {
-            let chain = backup::write(&place.data()?, &to)?;
-            println!("{} records are in {}; the last one's hash is {}", chain.seq, to.display(), chain.hash);
+            let Copied { records, chain } = backup::write(&place.data()?, &to)?;
+            println!("{records} records are in {}; the last one's hash is {}", to.display(), chain.hash);
         }
         Command::Capsule(capsule) => return capsule::run(&capsule),
         Command::Replay(replay) => return replay::run(&replay),
         Command::Backtest(backtest) => return backtest::run(&backtest),
+        Command::Simulate(asked) => return simulate::run(&asked),
         Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
         Command::Compile { cpu_seconds, memory_mib } => {

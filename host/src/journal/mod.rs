@@ -24,12 +24,12 @@ use balm_core::{
     record::Record,
 };
 
-use self::{files::Spare, log::Segment};
+use self::files::Spare;
 pub(crate) use self::{
-    files::name as file_name,
-    log::{Log, LogError, Position},
-    open::{OpenError, Opened, cut_is_recorded, open},
-    scan::scan,
+    files::{free_bytes, name as file_name, sync_dir},
+    log::{Log, LogError, Position, Segment},
+    open::{Good, OpenError, Opened, chain_before, cut_is_recorded, read},
+    scan::{scan, scan_some},
 };
 
 /// How often the next segment is tried for when the disk was full.
@@ -42,7 +42,7 @@ const BUFFER_KEPT_BYTES: usize = 4 << 20;
 const FRAMING_BYTES: u64 = 256;
 
 /// How the journal's files are laid out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Of a segment.
     pub(crate) segment_bytes: u64,

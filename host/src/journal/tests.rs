@@ -8,14 +8,25 @@ use balm_core::{
     time::Timestamp,
 };
 
-use super::{open::OpenError, *};
+use super::*;
 use crate::test_dir::TestDir;
 
 const SMALL: Layout = Layout { segment_bytes: 8 << 10, reserve_bytes: 0 };
 
+impl Journal {
+    /// From now on it takes what is written to it, and cannot sync it.
+    pub(crate) fn cannot_sync(&mut self) {
+        self.file = fs::OpenOptions::new().write(true).open("/dev/null").expect("it is there on every Linux");
+    }
+}
+
 fn record(seq: u64, more: bool) -> Record {
     let fact = Fact::ClockJumped(ClockJumped { by_ms: seq });
     Record { seq: Seq(seq), at: Timestamp::from_millis(seq), more, fact }
+}
+
+fn open(data: &std::path::Path, layout: Layout, each: impl FnMut(Record)) -> Result<Opened, OpenError> {
+    read(data, Chain::START, each)?.open(layout)
 }
 
 fn open_all(data: &std::path::Path) -> Result<(Opened, Vec<u64>), OpenError> {
@@ -144,4 +155,17 @@ fn without_the_reserve_there_is_no_room() {
     let mut opened = open(dir.path(), greedy, |_| {}).unwrap();
     let told = opened.journal.room().unwrap_err();
     assert!(told.contains("MiB are kept in reserve: make room"), "{told}");
+}
+
+#[test]
+fn what_cannot_be_synced_is_published_to_nobody() {
+    let dir = TestDir::new("journal-sync");
+    write(dir.path(), 1);
+    let (mut opened, _) = open_all(dir.path()).unwrap();
+    opened.journal.cannot_sync();
+    opened.journal.append(&[record(3, false)]).unwrap();
+    let broken = opened.journal.commit().unwrap_err();
+    assert_eq!(broken.what, "sync");
+    assert_eq!(opened.log.durable().seq, Seq(2));
+    assert!(opened.log.read(Seq(3)).is_err());
 }

@@ -161,9 +161,7 @@ async fn one(
         if let Some(due) = due(first) {
             tokio::time::sleep_until(due.into()).await;
         }
-        for (own, place) in (first..).zip(&request.places) {
-            bytes[*place..place + PLACE.len()].copy_from_slice(format!("{own:016x}").as_bytes());
-        }
+        request.number(&mut bytes, first);
         stream.write_all(&bytes).await?;
         match status(&mut stream, &mut answer).await? {
             200 => drop(acknowledged.fetch_add(request.places.len() as u64, Relaxed)),
@@ -193,13 +191,13 @@ async fn status(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<u16
 }
 
 /// A request, and where its fingerprints are.
-struct Request {
+pub(super) struct Request {
     bytes: Vec<u8>,
     places: Vec<usize>,
 }
 
 impl Request {
-    fn render(address: &str, alerts: usize) -> Self {
+    pub(super) fn render(address: &str, alerts: usize) -> Self {
         let alert = Alert { fingerprint: PLACE.into(), ..Alert::firing("HighCpu", "web", 0) };
         let body = body(&vec![alert; alerts]);
         let head = format!(
@@ -212,5 +210,19 @@ impl Request {
             bytes.windows(PLACE.len()).enumerate().filter(|(_, at)| *at == PLACE.as_bytes()).map(|(i, _)| i).collect();
         assert_eq!(places.len(), alerts, "each alert has one fingerprint");
         Self { bytes, places }
+    }
+
+    /// Post it, with fingerprints from a number on, and read the answer's status.
+    pub(super) async fn send(&self, stream: &mut TcpStream, first: u64, answer: &mut [u8]) -> anyhow::Result<u16> {
+        let mut bytes = self.bytes.clone();
+        self.number(&mut bytes, first);
+        stream.write_all(&bytes).await?;
+        status(stream, answer).await
+    }
+
+    fn number(&self, bytes: &mut [u8], first: u64) {
+        for (own, place) in (first..).zip(&self.places) {
+            bytes[*place..place + PLACE.len()].copy_from_slice(format!("{own:016x}").as_bytes());
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use balm_tests::bench::{Figures, act, backtest, decide, guard, journal, languages, load, raw};
+use balm_tests::bench::{Figures, acknowledge, act, backtest, decide, guard, history, journal, languages, load, raw};
 use clap::Parser;
 
 /// Alerts offered in a second over the whole time: what a host must sustain, and a little more. What it answers at most is
@@ -17,12 +17,15 @@ struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, guard, act (with decide and backtest), languages or load.
+    /// Only raw, guard, act (with decide and backtest), languages, load, acknowledge or history.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
     #[arg(long, default_value = "30")]
     seconds: u64,
+    /// Records of the history.
+    #[arg(long, default_value = "1000000")]
+    records: u64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -74,6 +77,14 @@ fn main() -> anyhow::Result<()> {
             drain: "drain_s_most",
         };
         load::measure(most, &mut figures)?;
+    }
+    if wanted("acknowledge") {
+        eprintln!("timing acknowledgements at 256 connections");
+        acknowledge::measure(&mut figures)?;
+    }
+    if wanted("history") {
+        eprintln!("writing a history of {} records, and starting a host on it", arguments.records);
+        history::measure(arguments.records, &mut figures)?;
     }
     if arguments.json {
         println!("{}", serde_json::to_string(&figures)?);

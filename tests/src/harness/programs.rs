@@ -50,12 +50,7 @@ fn build(name: &str) -> PathBuf {
     let (dir, target) = (profile_dir(), target_dir());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let profile = if dir.ends_with("release") { "release" } else { "dev" };
-    let mut cargo = Command::new(env!("CARGO"));
-    // Nor does it see what cargo says of this package: build scripts that look at it (ring's) would run again.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(name.to_str())) {
-        cargo.env_remove(name);
-    }
-    let built = cargo
+    let built = cargo()
         .current_dir(root)
         .args(["build", "--quiet", "--profile", profile, "--workspace", "--bin", name, "--target-dir"])
         .arg(target)
@@ -63,6 +58,15 @@ fn build(name: &str) -> PathBuf {
         .expect("cargo runs");
     assert!(built.success(), "{name} cannot be built");
     dir.join(name)
+}
+
+/// Cargo, which does not see what it said of this package: build scripts that look at it (ring's) would run again.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(name.to_str())) {
+        cargo.env_remove(name);
+    }
+    cargo
 }
 
 /// `<target>/<profile>`: where the programs lie, whatever the target directory is called.

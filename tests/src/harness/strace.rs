@@ -181,9 +181,9 @@ fn split_thread(line: &str) -> (u32, &str) {
 
 /// Arguments and result. Strings of the arguments may hold anything, so the last `) = ` is meant.
 fn split_result(text: &str) -> Option<(&str, &str)> {
-    let at = text.rfind(") = ").or_else(|| text.rfind(')'))?;
-    let result = text[at + 1..].trim_start().strip_prefix("= ")?;
-    Some((&text[..at], result))
+    // The result may end in brackets of its own, and strace puts as many spaces before it as make a column.
+    let mut ends = text.rmatch_indices(')').map(|(at, _)| at);
+    ends.find_map(|at| Some((&text[..at], text[at + 1..].trim_start().strip_prefix("= ")?)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! code with it. Every case is drawn such that many stand on an edge: a window that ends now, a limit with one left, a
 //! count that is the bound itself.
 
+mod killed;
 mod plan;
 mod verdict;
 
@@ -30,6 +31,7 @@ use balm_core::{
 };
 
 use self::{
+    killed::Moments,
     plan::{ACTIONS, During, GIVEN, POLICIES, Plan, TARGETS, pick},
     verdict::{Asked, Done, Halted, Jump, Seen, World},
 };
@@ -58,11 +60,18 @@ pub struct Tally {
     pub other_reasons: u64,
     /// Limits that admitted intents went beyond, as recounted from what was admitted.
     pub overruns: u64,
+    /// Moments at which a host was killed and lived again from its journal.
+    pub kills: u64,
+    /// Of them, those after which the guard judged by something else than without.
+    pub kill_differences: u64,
     /// By the oracle's verdict.
     pub verdicts: std::collections::BTreeMap<String, u64>,
     /// The first few differences, with the seed.
     pub differences: Vec<String>,
 }
+
+/// Of so many configurations the host of one is killed: comparing all that it judges by takes as long as judging.
+const KILLED_EVERY: u64 = 20;
 
 /// Differences that are told; the rest is counted.
 const TOLD: usize = 10;
@@ -99,6 +108,8 @@ impl Tally {
         self.over_denials += other.over_denials;
         self.other_reasons += other.other_reasons;
         self.overruns += other.overruns;
+        self.kills += other.kills;
+        self.kill_differences += other.kill_differences;
         other.verdicts.into_iter().for_each(|(verdict, count)| *self.verdicts.entry(verdict).or_default() += count);
         let room = TOLD.saturating_sub(self.differences.len());
         self.differences.extend(other.differences.into_iter().take(room));
@@ -136,9 +147,19 @@ fn freedom(verdict: &str) -> u32 {
 pub fn run(seed: u64) -> Tally {
     let mut scene = Scene::new(seed);
     let mut tally = Tally::default();
+    let mut moments = seed.is_multiple_of(KILLED_EVERY).then(Moments::default);
     for _ in 0..INTENTS {
         scene.pass();
+        moments.iter_mut().for_each(|moments| moments.note(scene.trial.state()));
         scene.ask(seed, &mut tally);
+        moments.iter_mut().for_each(|moments| moments.note(scene.trial.state()));
+    }
+    if let Some(moments) = moments {
+        let differing = moments.differing(&scene.trial);
+        tally.kills = moments.count();
+        tally.kill_differences = differing.len() as u64;
+        let told = differing.iter().take(1);
+        tally.differences.extend(told.map(|seq| format!("seed {seed}: killed after record {seq}, the guard differs")));
     }
     tally
 }

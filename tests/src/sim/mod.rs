@@ -147,6 +147,14 @@ pub fn story(seed: u64) -> String {
         .collect()
 }
 
+/// The bytes of a seed's journal.
+#[must_use]
+pub fn journal(seed: u64) -> Vec<u8> {
+    let mut simulation = Simulation::new(seed);
+    simulation.live();
+    simulation.host.disk().to_vec()
+}
+
 struct Simulation {
     now: u64,
     random: Random,
@@ -302,7 +310,7 @@ impl Simulation {
         self.outcome.records = self.host.state().seq.0;
         self.outcome.fingerprint = self.host.fingerprint();
         self.outcome.violations.extend(self.ledger.recount(&applied));
-        self.outcome.violations.extend(self.host.differs_from_its_journal());
+        self.outcome.violations.extend(self.host.differs_from_its_journal(&mut self.random));
         if self.outcome.violations.is_empty() && self.outcome.stuck > 0 {
             self.outcome.violations.push(format!("{} did not come to an end", self.outcome.stuck));
         }

@@ -124,13 +124,16 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_ahead_frees_nothing_until_a_person_accepts_the_time() {
-        let mut bench = with(vec![limit(Scope::Target, 1)]);
-        spend(&mut bench, 4);
-        bench.clock_jumps(Duration::from_secs(10 * 60));
-        bench.propose(|proposal| fixture::scale(proposal, 5, 6));
-        assert_eq!(bench.judge().verdict, REFUSED);
-        bench.clock_accepted();
-        assert_eq!(bench.judge().verdict, Verdict::Admitted);
+        for jump in [Duration::from_secs(10 * 60), Duration::from_secs(24 * 3600)] {
+            let mut bench = with(vec![limit(Scope::Target, 1)]);
+            spend(&mut bench, 4);
+            bench.clock_jumps(jump);
+            bench.fires_elsewhere();
+            bench.propose(|proposal| fixture::scale(proposal, 5, 6));
+            assert_eq!(bench.judge().verdict, REFUSED, "{jump:?}");
+            bench.clock_accepted();
+            assert_eq!(bench.judge().verdict, Verdict::Admitted, "{jump:?}");
+        }
     }
 
     #[test]
@@ -166,6 +169,21 @@ mod tests {
         assert_eq!(bench.judge().verdict, REFUSED, "it ended just now");
         bench.wait(Duration::from_millis(1));
         assert_eq!(bench.judge().verdict, Verdict::Admitted);
+    }
+
+    #[test]
+    fn a_limit_is_spent_with_the_admission_and_not_only_when_the_call_has_ended() {
+        let mut bench = with(vec![limit(Scope::Everything, 1)]);
+        bench.propose(|_| {});
+        let first = bench.intent;
+        let second = bench.propose_on_fleet();
+        assert_eq!(bench.judge().verdict, Verdict::Admitted, "nothing is spent");
+        bench.intent = first;
+        bench.look(fixture::reading(4));
+        assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted);
+        bench.intent = second;
+        bench.look(fixture::group_reading(4));
+        assert_eq!(bench.judge().verdict, REFUSED, "the first is under way");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap, HashSet},
+    sync::LazyLock,
 };
 
 use cedar_policy::{
@@ -210,9 +211,15 @@ impl Rules {
     }
 }
 
+/// Our entity types. Each is read once: Cedar's parser takes longer for a name than a rule takes to be evaluated.
+static KINDS: LazyLock<BTreeMap<&str, EntityTypeName>> = LazyLock::new(|| {
+    let kinds = ["Policy", "Action", "Account", "Cluster", "Service", "Group"];
+    kinds.map(|kind| (kind, kind.parse().expect("our entity types are identifiers"))).into()
+});
+
 pub(super) fn uid(kind: &str, id: &str) -> EntityUid {
-    let kind = kind.parse::<EntityTypeName>().expect("our entity types are identifiers");
-    EntityUid::from_type_name_and_id(kind, EntityId::new(id))
+    let kind = KINDS.get(kind).expect("every question speaks of our entity types, which a test proves");
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
 fn string(value: &str) -> RestrictedExpression {

@@ -89,7 +89,8 @@ pub enum Agreement {
 }
 
 /// A candidate, and how it compared so far.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Candidate {
     /// The version.
     pub digest: Digest,

@@ -12,6 +12,8 @@ pub mod record;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     caps,
     digest::Digest,
@@ -22,7 +24,8 @@ use crate::{
 };
 
 /// What is known under the name of a plugin.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Versions {
     /// In the order in which they became known.
     known: Vec<Version>,
@@ -33,7 +36,8 @@ pub struct Versions {
 }
 
 /// A version that is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Version {
     /// Of its bytes.
     pub digest: Digest,

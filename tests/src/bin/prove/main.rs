@@ -16,7 +16,7 @@ use balm_tests::{
     approvals, corpus, golden,
     harness::Dir,
     kills::{self, Report},
-    oracle, outage, replay, sim, storm, swaps, tamper,
+    mutants, oracle, outage, replay, sim, storm, swaps, tamper,
 };
 use clap::Parser;
 
@@ -140,6 +140,10 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("tampering with exports");
         promises.extend(tamper_promises(&tamper::run(RANDOM_TAMPERINGS * u64::from(times), SEED)));
     }
+    // Each fault is a build of its own: only where it is asked for.
+    if wanted("mutants") && (arguments.long || arguments.only.is_some()) {
+        promises.extend(planted()?);
+    }
     print(&promises, arguments.json);
     let broken = promises.iter().any(|promise| !promise.holds);
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -193,6 +197,17 @@ fn judged(tally: &oracle::Tally) -> Vec<Promise> {
         none("permitted by the oracle and not by the guard", "guard_over_denials", tally.over_denials),
         none("refused by both for different reasons", "guard_other_reasons", tally.other_reasons),
         none("limits that what was admitted went beyond", "guard_overruns", tally.overruns),
+        Promise {
+            says: "moments at which a host was killed and lived again from its journal",
+            key: "guard_kills",
+            figure: tally.kills as f64,
+            holds: tally.kills > 0,
+        },
+        none(
+            "of them, after which the guard judged by something else",
+            "guard_kill_differences",
+            tally.kill_differences,
+        ),
     ]
 }
 
@@ -263,6 +278,35 @@ fn hostile() -> anyhow::Result<Vec<Promise>> {
             key: "hostile_contained",
             figure: f64::from(contained),
             holds: contained as usize == guests.len(),
+        },
+    ])
+}
+
+/// Faults that were planted in a copy of the tree, and those that the tests found.
+fn planted() -> anyhow::Result<Vec<Promise>> {
+    eprintln!("planting faults; the first build takes some minutes");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let outcomes = mutants::run_all(&root, |mutant, outcome| {
+        let became = match outcome {
+            mutants::Outcome::Found => "found".to_owned(),
+            mutants::Outcome::Missed(tests) => format!("{}, and {} passes", mutant.what, tests.join(", ")),
+            mutants::Outcome::Broken(why) => format!("it could not be tried: {why}"),
+        };
+        eprintln!("{}: {became}", mutant.name);
+    })?;
+    let found = outcomes.iter().filter(|outcome| **outcome == mutants::Outcome::Found).count();
+    Ok(vec![
+        Promise {
+            says: "faults that were planted",
+            key: "mutants",
+            figure: outcomes.len() as f64,
+            holds: outcomes.len() >= mutants::LEAST,
+        },
+        Promise {
+            says: "of them that the tests found",
+            key: "mutants_found",
+            figure: found as f64,
+            holds: found == outcomes.len(),
         },
     ])
 }

@@ -1,0 +1,32 @@
+//! Every bound of what happens behind the engine's back, with its reason.
+
+use std::time::Duration;
+
+/// How long a few records may wait to be summed up, so that the last minutes of a quiet host cost its next start little.
+pub(super) const SAVE_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// How many records make that worth a file: fewer are read faster than a state is.
+pub(super) const SAVE_LEAST: u64 = 1_000;
+
+/// A state is saved again after this many times what it took the last time: it never takes more than a twentieth of a
+/// processor.
+pub(super) const REST_TIMES: u32 = 20;
+
+/// Saved states that are kept: one, and another should that one be damaged.
+pub(super) const STATES: usize = 2;
+
+/// Bytes of a state that may be written and not yet synced: a sync of the journal may have to wait for those.
+pub(super) const UNSYNCED_BYTES: usize = 4 << 20;
+
+/// Bytes that are collected before they are written.
+pub(super) const BUFFER_BYTES: usize = 256 << 10;
+
+/// Bytes of the journal that are read at once.
+pub(super) const READ_BYTES: usize = 1 << 20;
+
+/// How often it is asked whether there is something to do.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How far the thread stands back. At 10 a busy host's own threads get nine tenths of a processor that they share with it
+/// (sched(7)); setpriority(2) without a process is about the calling thread alone.
+pub(super) const NICENESS: i32 = 10;

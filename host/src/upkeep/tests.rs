@@ -1,0 +1,439 @@
+//! Starts from saved states on a real disk, with every file in the way that it can be wrong.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use balm_core::{
+    alert::{Alert, Status},
+    digest::Digest,
+    engine::genesis,
+    input::Input,
+    line::Chain,
+    name::Seq,
+    record::{HistoryDropped, HostStarted, Record, StateSaved},
+    state::State,
+    time::Timestamp,
+};
+
+use super::{
+    scrub::{Broken, scrub},
+    *,
+};
+use crate::{
+    journal::{Journal, Layout, OpenError, Opened},
+    test_dir::TestDir,
+};
+
+const SMALL: Layout = Layout { segment_bytes: 8 << 10, reserve_bytes: 0 };
+
+/// A host as far as its journal and its saved states go: no thread, no effects.
+struct Bench {
+    dir: TestDir,
+    states: States,
+    engine: Engine,
+    journal: Journal,
+    log: Arc<Log>,
+    alerts: u64,
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        let dir = TestDir::new(name);
+        let states = States::open(dir.path()).unwrap();
+        let mut engine = Engine::new();
+        let read = journal::read(dir.path(), Chain::START, |_| {}).unwrap();
+        let Opened { journal, log, .. } = read.open(SMALL).unwrap();
+        let first = genesis("host".into(), "0.1.0", Timestamp::EPOCH);
+        engine.replay(&first);
+        let mut bench = Self { dir, states, engine, journal, log, alerts: 0 };
+        bench.write(&[first]);
+        let started = HostStarted { version: "0.1.0".into(), engine: "none".into() };
+        bench.take(Input::Started(started));
+        bench.take(Input::Configured(Box::default()));
+        bench
+    }
+
+    fn data(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn write(&mut self, records: &[Record]) {
+        self.journal.append(records).unwrap();
+        self.journal.commit().unwrap();
+    }
+
+    fn take(&mut self, input: Input) {
+        let records = self.engine.take(input, Timestamp::from_millis(1_000 + self.alerts)).records;
+        self.write(&records);
+    }
+
+    /// So many alerts, a commit each; every third is the end of an earlier one.
+    fn alerts(&mut self, count: u64) -> &mut Self {
+        for _ in 0..count {
+            self.alerts += 1;
+            let ends = self.alerts.is_multiple_of(3);
+            let alert = alert(if ends { self.alerts - 1 } else { self.alerts }, ends);
+            self.take(Input::Alerts(vec![alert]));
+        }
+        self
+    }
+
+    /// Save the state as it is, and have the chain vouch for it.
+    fn save(&mut self) -> Saved {
+        let saved = self.save_unvouched();
+        self.vouch(saved.chain.seq, saved.digest);
+        saved
+    }
+
+    fn save_unvouched(&self) -> Saved {
+        self.states.write(self.engine.state(), self.log.durable(), 0, 0).unwrap()
+    }
+
+    fn vouch(&mut self, upto: Seq, digest: Digest) {
+        self.take(Input::StateSaved(StateSaved { upto, digest, bytes: 0, version: snapshot::VERSION }));
+    }
+
+    /// Start again with what is on the disk.
+    fn recover(&self) -> Result<Recovered, recover::RecoverError> {
+        recover(self.data(), &self.states, false)
+    }
+
+    /// Which saved state a start uses; whichever it is, the state is that of all records.
+    fn used(&self) -> Option<Seq> {
+        let recovered = self.recover().unwrap();
+        assert!(recovered.engine.state() == self.engine.state(), "the state is another one");
+        assert!(bytes(recovered.engine.state()) == bytes(self.engine.state()), "its bytes are others");
+        assert_eq!(recovered.journal.chain, self.log.durable());
+        recovered.used.map(|saved| saved.chain.seq)
+    }
+
+    fn damage(&self, at: Seq, change: impl FnOnce(&mut Vec<u8>)) {
+        let path = self.states.path(at);
+        let mut bytes = fs::read(&path).unwrap();
+        change(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+    }
+
+    fn files(&self) -> Vec<Seq> {
+        self.log.files().iter().map(|file| file.first()).collect()
+    }
+
+    /// Check what a start did not read, after it has deleted what was dropped.
+    fn scrub(&self) -> Result<Vec<Seq>, Broken> {
+        let Recovered { engine, journal, .. } = self.recover().unwrap();
+        let (begins, ends) = (journal.begins, journal.checked_from);
+        let log = journal.open(SMALL).unwrap().log;
+        let begins = finish_dropping(&log, begins, engine.state().dropped);
+        let mut seen = Vec::new();
+        scrub(&log, begins, ends, |seq| {
+            seen.push(seq);
+            true
+        })?;
+        Ok(seen)
+    }
+}
+
+fn alert(fingerprint: u64, ends: bool) -> Alert {
+    let time = Some(Timestamp::from_millis(fingerprint));
+    Alert {
+        source: "grafana".parse().unwrap(),
+        org: String::new(),
+        fingerprint: format!("{fingerprint:016x}"),
+        status: if ends { Status::Resolved } else { Status::Firing },
+        name: "HighCpu".into(),
+        labels: [("severity".to_owned(), "page".to_owned())].into(),
+        annotations: [].into(),
+        values: [].into(),
+        starts_at: time,
+        ends_at: time.filter(|_| ends),
+        url: String::new(),
+        held: None,
+    }
+}
+
+fn bytes(state: &State) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    snapshot::write(state, Chain { seq: state.seq, hash: Digest::ZERO }, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_start_uses_the_newest_saved_state_and_reads_only_what_it_must() {
+    let mut bench = Bench::new("history-newest");
+    assert_eq!(bench.used(), None);
+    bench.alerts(100);
+    let older = bench.save();
+    bench.alerts(100);
+    assert_eq!(bench.used(), Some(older.chain.seq));
+    let newer = bench.save();
+    bench.alerts(100);
+    assert_eq!(bench.used(), Some(newer.chain.seq));
+    let recovered = bench.recover().unwrap();
+    let files = bench.files();
+    let holding = files.iter().rfind(|first| **first <= newer.chain.seq).copied().unwrap();
+    assert_eq!(recovered.journal.checked_from.seq.next(), holding, "the file with it is the first that is read");
+    assert!(files.iter().filter(|first| **first < holding).count() > 5, "and there are others before it: {files:?}");
+    let log = recovered.journal.open(SMALL).unwrap().log;
+    for seq in (1..=bench.log.durable().seq.0).map(Seq) {
+        assert_eq!(log.read(seq).unwrap(), bench.log.read(seq).unwrap(), "a record of a file that was not read");
+    }
+}
+
+#[test]
+fn a_saved_state_at_any_record_leads_to_the_same_state() {
+    let mut bench = Bench::new("history-any");
+    for _ in 0..60 {
+        bench.alerts(1);
+        let saved = bench.save();
+        assert_eq!(bench.used(), Some(saved.chain.seq));
+        bench.states.keep(&[]).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_or_missing_state_is_not_used_and_the_one_before_it_is() {
+    let mut bench = Bench::new("history-damaged");
+    let older = bench.alerts(50).save().chain.seq;
+    let newer = bench.alerts(50).save().chain.seq;
+    bench.alerts(50);
+    let whole = fs::read(bench.states.path(newer)).unwrap();
+    for at in (0..whole.len()).step_by(97) {
+        bench.damage(newer, |bytes| bytes[at] ^= 1 << (at % 8));
+        assert_eq!(bench.used(), Some(older), "byte {at}");
+        fs::write(bench.states.path(newer), &whole).unwrap();
+    }
+    bench.damage(newer, |bytes| bytes.truncate(whole.len() / 2));
+    assert_eq!(bench.used(), Some(older), "cut");
+    bench.damage(newer, |bytes| bytes.fill(0));
+    assert_eq!(bench.used(), Some(older), "zeroed");
+    fs::remove_file(bench.states.path(newer)).unwrap();
+    assert_eq!(bench.used(), Some(older), "missing");
+    bench.damage(older, Vec::clear);
+    assert_eq!(bench.used(), None, "all records are read");
+}
+
+#[test]
+fn a_state_that_the_chain_does_not_vouch_for_is_not_used() {
+    let mut bench = Bench::new("history-unvouched");
+    let older = bench.alerts(50).save().chain.seq;
+    bench.alerts(50);
+    let unvouched = bench.save_unvouched();
+    bench.alerts(50);
+    assert_eq!(bench.used(), Some(older), "no record names it");
+    bench.vouch(unvouched.chain.seq, Digest::of(&[b"another"]));
+    assert_eq!(bench.used(), Some(older), "a record names another one");
+    // What somebody would like it to be, whole in itself.
+    let mut forged = State::default();
+    (forged.seq, forged.host) = (unvouched.chain.seq, "somebody's".into());
+    bench.states.write(&forged, unvouched.chain, 0, 0).unwrap();
+    assert_eq!(bench.used(), Some(older), "a forged one");
+    bench.save();
+    let other = Chain { hash: Digest::of(&[b"another history"]), ..bench.log.durable() };
+    bench.states.write(bench.engine.state(), other, 0, 0).unwrap();
+    let newest = bench.states.list().unwrap()[1];
+    assert_eq!(bench.used(), Some(newest), "one of another history");
+}
+
+#[test]
+fn states_that_were_swapped_are_not_used() {
+    let mut bench = Bench::new("history-swapped");
+    let older = bench.alerts(50).save().chain.seq;
+    let newer = bench.alerts(50).save().chain.seq;
+    bench.alerts(10);
+    let (one, other) = (bench.states.path(older), bench.states.path(newer));
+    fs::copy(&one, &other).unwrap();
+    assert_eq!(bench.used(), Some(older), "the older one under the newer one's name");
+    fs::copy(&other, bench.states.path(Seq(newer.0 + 5))).unwrap();
+    fs::remove_file(one).unwrap();
+    assert_eq!(bench.used(), None, "and elsewhere");
+}
+
+#[test]
+fn a_state_of_another_version_is_as_good_as_none() {
+    let mut bench = Bench::new("history-version");
+    let at = bench.alerts(20).save().chain.seq;
+    bench.damage(at, |bytes| {
+        let text = String::from_utf8(bytes[..bytes.len() - 65].to_vec()).unwrap();
+        let text = text.replacen(&format!("\"v\":{}", snapshot::VERSION), "\"v\":0", 1);
+        *bytes = format!("{text}{}\n", Digest::of(&[text.as_bytes()])).into_bytes();
+    });
+    assert_eq!(bench.used(), None);
+}
+
+#[test]
+fn a_state_that_knows_more_than_the_journal_stops_the_host_until_that_is_accepted() {
+    let mut bench = Bench::new("history-ahead");
+    let older = bench.alerts(50).save().chain;
+    bench.alerts(50);
+    let known = bench.save().chain.seq;
+    // All but the first file is gone, with what was acknowledged in it.
+    for first in bench.files().into_iter().skip(1) {
+        fs::remove_file(bench.data().join("journal").join(format!("{:020}.journal", first.0))).unwrap();
+    }
+    let refused = bench.recover().err().unwrap().to_string();
+    assert!(refused.contains(&format!("a saved state knows record {known}, and the journal ends with")), "{refused}");
+    let recovered = recover(bench.data(), &bench.states, true).unwrap();
+    assert_eq!(recovered.lost, Some(known));
+    let last = recovered.journal.chain.seq;
+    bench.states.put_away_after(last).unwrap();
+    let left = bench.states.list().unwrap();
+    assert!(!left.contains(&known) && left.contains(&older.seq) == (older.seq <= last), "{left:?}");
+    assert_eq!(bench.recover().unwrap().lost, None, "it is accepted once");
+}
+
+#[test]
+fn a_state_without_any_journal_is_a_loss_too() {
+    let mut bench = Bench::new("history-alone");
+    let known = bench.alerts(10).save().chain.seq;
+    fs::remove_dir_all(bench.data().join("journal")).unwrap();
+    let refused = bench.recover().err().unwrap().to_string();
+    assert!(refused.contains(&format!("a saved state knows record {known}, and the journal ends with 0")), "{refused}");
+}
+
+#[test]
+fn the_scrub_goes_over_every_file_that_was_not_read() {
+    let mut bench = Bench::new("history-scrub");
+    bench.alerts(200);
+    bench.save();
+    bench.alerts(10);
+    let read_from = bench.recover().unwrap().journal.checked_from;
+    assert_eq!(bench.scrub().unwrap().last(), Some(&read_from.seq));
+}
+
+#[test]
+fn the_scrub_finds_every_changed_byte_of_an_old_file_and_says_where() {
+    let mut bench = Bench::new("history-rot");
+    bench.alerts(120);
+    bench.save();
+    bench.alerts(10);
+    let file = bench.log.files()[2].clone();
+    let whole = fs::read(file.path()).unwrap();
+    let end = usize::try_from(file.end()).unwrap();
+    // Most of the first and the last line is read at a start already: there it is found at once.
+    let first_line = whole.iter().position(|c| *c == b'\n').unwrap() + 1;
+    let last_line = whole[..end - 1].iter().rposition(|c| *c == b'\n').unwrap();
+    let (mut found, mut seqs) = (0, BTreeSet::new());
+    for at in (first_line..last_line).step_by(61) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(file.path(), &damaged).unwrap();
+        let Err(Broken::Damage(damage)) = bench.scrub() else { panic!("byte {at} changed unnoticed") };
+        let line = whole[..at].iter().rposition(|c| *c == b'\n').map_or(0, |newline| newline + 1);
+        assert_eq!(damage.offset, line as u64, "byte {at}: {damage:?}");
+        assert!(damage.file.ends_with(&format!("{:020}.journal", file.first().0)), "{damage:?}");
+        seqs.insert(damage.seq);
+        found += 1;
+    }
+    assert!(found > 50 && seqs.len() > 10, "{found} {seqs:?}");
+    assert_eq!(seqs.first(), Some(&file.first().next()));
+    for at in [0, first_line - 2, last_line + 1, end - 2] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        fs::write(file.path(), &damaged).unwrap();
+        match bench.recover() {
+            Err(refused) => assert!(refused.to_string().contains("the journal is damaged: record"), "{refused}"),
+            Ok(_) => assert!(matches!(bench.scrub(), Err(Broken::Damage(_))), "byte {at} changed unnoticed"),
+        }
+    }
+}
+
+#[test]
+fn a_journal_whose_old_files_were_exchanged_does_not_lead_to_its_end() {
+    let (mut bench, mut other) = (Bench::new("history-exchanged"), Bench::new("history-other"));
+    for bench in [&mut bench, &mut other] {
+        bench.alerts(200);
+        bench.save();
+    }
+    other.engine = Engine::new();
+    let (first, second) = (bench.log.files()[0].clone(), bench.log.files()[1].clone());
+    let text = fs::read_to_string(first.path()).unwrap().replacen("\"host\":\"host\"", "\"host\":\"hose\"", 1);
+    // A whole chain of its own, up to the end of that file.
+    let (mut chain, mut forged) = (Chain::START, Vec::new());
+    for line in text.trim_end_matches('\0').lines() {
+        let json = &line.as_bytes()[65..];
+        let hash = line::hash_after(&chain.hash, json);
+        forged.extend_from_slice(format!("{hash} ").as_bytes());
+        forged.extend_from_slice(json);
+        forged.push(b'\n');
+        chain = Chain { seq: chain.seq.next(), hash };
+    }
+    forged.resize(text.len(), 0);
+    fs::write(first.path(), forged).unwrap();
+    // The next file does not go on from it, so nothing is believed that leads over it.
+    let refused = bench.recover().err().unwrap().to_string();
+    assert!(refused.contains(&second.path().display().to_string()), "{refused}");
+}
+
+/// Drop the files before the older one of two saved states: the record is written, and nothing is deleted yet.
+fn with_dropped(name: &str) -> (Bench, HistoryDropped, usize) {
+    let mut bench = Bench::new(name);
+    bench.alerts(150);
+    let older = bench.save().chain.seq;
+    bench.alerts(50);
+    bench.save();
+    let files = bench.log.files();
+    let count = files.iter().take_while(|file| file.first() <= older).count() - 1;
+    assert!(count > 3, "{count}");
+    let Chain { seq: upto, hash } = journal::chain_before(files[count].path(), files[count].first()).unwrap();
+    let dropped = HistoryDropped { upto, hash, bytes: 0, why: "a test".into() };
+    bench.take(Input::HistoryDropped(dropped.clone()));
+    bench.alerts(10);
+    (bench, dropped, count)
+}
+
+#[test]
+fn wherever_dropping_old_records_ends_the_rest_is_whole_and_the_next_start_goes_on_with_it() {
+    let (whole, _, count) = with_dropped("history-dropping");
+    drop(whole);
+    for deleted in 0..=count {
+        let (bench, dropped, _) = with_dropped("history-dropping");
+        for file in &bench.log.files()[..deleted] {
+            fs::remove_file(file.path()).unwrap();
+        }
+        assert!(bench.used().is_some(), "{deleted} of {count} files are deleted");
+        journal::scan(bench.data(), |_, _, _| {}).unwrap();
+        bench.scrub().unwrap();
+        let left = fs::read_dir(bench.data().join("journal")).unwrap().count();
+        assert_eq!(left, bench.files().len() - count + 1, "the start deleted the rest, and there is a spare");
+        assert!(bench.used().is_some());
+        let scanned = journal::scan(bench.data(), |_, record, _| assert!(record.seq > dropped.upto)).unwrap();
+        assert_eq!(scanned.chain, bench.log.durable());
+    }
+}
+
+#[test]
+fn more_missing_than_was_dropped_is_no_whole_journal() {
+    let (bench, dropped, count) = with_dropped("history-missing");
+    for file in &bench.log.files()[..=count] {
+        fs::remove_file(file.path()).unwrap();
+    }
+    let scanned = journal::scan(bench.data(), |_, _, _| {}).err().unwrap().to_string();
+    assert!(scanned.contains("none of its records says that those before it were dropped on purpose"), "{scanned}");
+    let refused = bench.recover().err().unwrap().to_string();
+    assert!(refused.contains("none of its records says"), "{refused}");
+    assert!(bench.engine.state().dropped.seq == dropped.upto);
+}
+
+#[test]
+fn where_old_records_are_dropped_a_start_needs_a_saved_state() {
+    let (bench, _, count) = with_dropped("history-none");
+    delete(&bench.log, bench.engine.state().dropped.seq).unwrap();
+    let first = bench.files()[0];
+    assert!(first > Seq(1) && count > 0);
+    let newest = bench.states.list().unwrap()[0];
+    bench.damage(newest, Vec::clear);
+    assert!(bench.used().is_some_and(|used| used < newest), "the older one leads there too");
+    bench.states.keep(&[]).unwrap();
+    let Err(recover::RecoverError::Journal(OpenError::NoState(at))) = bench.recover() else { panic!("it started") };
+    assert_eq!(at, first);
+}
+
+#[test]
+fn a_reader_of_dropped_records_is_told_so() {
+    let (bench, _, _) = with_dropped("history-reader");
+    let at = bench.log.position(Seq(1)).unwrap();
+    let last = bench.log.position(bench.log.durable().seq).unwrap();
+    delete(&bench.log, bench.engine.state().dropped.seq).unwrap();
+    assert!(matches!(bench.log.lines(at, 1), Err(LogError::Dropped(first)) if first == bench.files()[0]));
+    assert!(matches!(bench.log.read(Seq(1)), Err(LogError::Absent(Seq(1)))));
+    assert!(!bench.log.lines(last, 1).unwrap().0.is_empty(), "places behind stay what they were");
+}
