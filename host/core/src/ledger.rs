@@ -83,9 +83,11 @@ impl Ledger {
         self.ended.iter_mut().for_each(|(at, _)| at.accept());
     }
 
-    /// Why nothing more can be counted, if so.
-    pub(crate) fn full(&self, episode: EpisodeId) -> Option<String> {
-        if self.started.len() >= caps::ADMISSIONS {
+    /// Why nothing more can be counted, if so. `age` tells how long ago a moment was.
+    pub(crate) fn full(&self, episode: EpisodeId, age: impl Fn(Moment) -> Duration) -> Option<String> {
+        // Older ones are forgotten by the next admission only, and one that is not within the longest window is in no one's way.
+        let first = self.started.len().checked_sub(caps::ADMISSIONS).map(|place| self.started[place].0);
+        if first.is_some_and(|at| age(at) < Duration::from_secs(caps::LIMIT_WINDOW_MOST_S)) {
             return Some(format!("{} admissions within a week", caps::ADMISSIONS));
         }
         let own = self.episodes.get(&episode).map_or(0, Vec::len);
@@ -103,7 +105,8 @@ impl Ledger {
     ) -> usize {
         let within = |past: &VecDeque<(Moment, Admission)>, ms: u64| {
             let window = Duration::from_millis(ms);
-            past.iter().filter(|(at, admission)| age(*at) < window && counts(admission)).count()
+            // The newest stand last.
+            past.iter().rev().take_while(|(at, _)| age(*at) < window).filter(|(_, one)| counts(one)).count()
         };
         let under_way = || self.under_way().filter(|under_way| counts(&under_way.admission)).count();
         match window {
@@ -119,5 +122,35 @@ impl Ledger {
     /// What has not ended.
     pub(crate) fn under_way(&self) -> impl Iterator<Item = &UnderWay> {
         self.under_way.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fixture, name::Seq, time::Timestamp};
+
+    #[test]
+    fn a_full_ledger_takes_more_once_the_longest_window_is_over() {
+        let (mut ledger, held) = (Ledger::default(), Duration::ZERO);
+        let moment = |ms| Moment::new(Timestamp::from_millis(ms), held);
+        let admission = |nth: u64| Admission {
+            intent: IntentId { proposed: Seq(nth), index: 0 },
+            episode: EpisodeId(Seq(nth)),
+            action: "ecs:scale-service".into(),
+            policy: fixture::policy_name(),
+            target: fixture::target(),
+        };
+        let count = u64::try_from(caps::ADMISSIONS).expect("a number");
+        for nth in 0..count {
+            ledger.admit(admission(nth), 0, moment(nth), |at| at.age(held, Timestamp::from_millis(nth)));
+        }
+        let week = Duration::from_secs(caps::LIMIT_WINDOW_MOST_S);
+        let full = |after: Duration| {
+            let now = Timestamp::from_millis(0) + after;
+            ledger.full(EpisodeId(Seq(count)), |at| at.age(held, now)).is_some()
+        };
+        assert!(full(week - Duration::from_millis(1)));
+        assert!(!full(week), "the first of them is over");
     }
 }

@@ -102,7 +102,7 @@ pub fn write(chain: Chain, record: &Record, framing: Framing, to: &mut Vec<u8>) 
     let start = to.len();
     to.extend_from_slice(&[b' '; PREFIX_BYTES]);
     write_json(record, framing, to);
-    let hash = Digest::of(&[chain.hash.as_bytes(), &to[start + PREFIX_BYTES..]]);
+    let hash = hash_after(&chain.hash, &to[start + PREFIX_BYTES..]);
     to[start..start + PREFIX_BYTES - 1].copy_from_slice(&hash.to_hex());
     to.push(b'\n');
     Chain { seq: record.seq, hash }
@@ -129,7 +129,7 @@ fn write_json(record: &Record, framing: Framing, to: &mut Vec<u8>) {
 /// Read the line that follows `chain`; `line` is without its newline.
 pub fn read(chain: Chain, line: &[u8]) -> Result<Line, LineError> {
     let (hash, json) = split(line).ok_or(LineError::Hash)?;
-    if Digest::of(&[chain.hash.as_bytes(), json]) != hash {
+    if hash_after(&chain.hash, json) != hash {
         return Err(LineError::Hash);
     }
     let (record, framing) = read_json(json)?;

@@ -923,6 +923,17 @@ pub enum IntentEnd {
     Void,
 }
 
+impl IntentEnd {
+    /// Whether it counts against what shares a breaker with it.
+    #[must_use]
+    pub const fn is_bad(self) -> bool {
+        match self {
+            Self::Unverified | Self::Failed | Self::Unknown => true,
+            Self::Verified | Self::Undone | Self::Expired | Self::Denied | Self::Void => false,
+        }
+    }
+}
+
 impl fmt::Display for IntentEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

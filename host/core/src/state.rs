@@ -108,6 +108,11 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
+    /// A time on a clock that was set ahead by `held`.
+    pub(crate) const fn new(at: Timestamp, held: Duration) -> Self {
+        Self { at, held }
+    }
+
     /// How long ago it was, at a time on a clock that was set ahead by `held` and not accepted.
     pub(crate) fn age(self, held: Duration, now: Timestamp) -> Duration {
         now.before(held).since(self.at.before(self.held))
@@ -150,7 +155,7 @@ impl State {
     }
 
     fn moment(&self) -> Moment {
-        Moment { at: self.now, held: self.held }
+        Moment::new(self.now, self.held)
     }
 
     /// Everything that the guard judges by and that records made, for whoever compares a host that was killed with one that
@@ -388,15 +393,19 @@ impl State {
     }
 
     fn apply_release_asked(&mut self, asked: &ReleaseAsked) {
-        let now = self.now;
-        self.releases.entry(asked.stop).or_default().insert(asked.by.who.clone(), now);
+        let (now, waits) = (self.now, Duration::from_secs(caps::RELEASE_WAITS_S));
+        let releases = self.releases.entry(asked.stop).or_default();
+        releases.retain(|_, at| now.since(*at) < waits);
+        releases.insert(asked.by.who.clone(), now);
     }
 
     fn apply_stop_released(&mut self, released: &StopReleased) {
         self.releases.remove(&released.stop);
         let Some(stop) = self.stops.remove(&released.stop) else { return };
-        if stop.cause == StopCause::Breaker {
-            self.streaks.forgive(&stop.scope);
+        match stop.cause {
+            StopCause::Breaker => self.streaks.forgive(&stop.scope),
+            StopCause::Storm => self.alerting.forget(),
+            StopCause::Person | StopCause::Quarantine => {}
         }
         if released.backlog == Backlog::Drop {
             return;
@@ -758,7 +767,7 @@ impl State {
         let changing = change.as_ref().map_or(0, |(change, before)| change.changing(before));
         if direction != Direction::Neither {
             let swing = Swing { direction, at: moment, intent: attempt.intent, policy: policy.clone() };
-            self.swings.note(&attempt.target, swing);
+            self.swings.note(&attempt.target, swing, |at| at.age(held, now));
         }
         if let Some(concern) = self.concern_mut(episode, &policy) {
             concern.acted = true;

@@ -11,7 +11,7 @@ use crate::{
     decide::Batch,
     input::{Reply, Resume},
     intent::Intent,
-    name::Seq,
+    name::{IntentId, Seq},
     record::{Backlog, Fact, Person, ReleaseAsked, StopCause, StopEngaged, StopReleased, StopScope, StormBrake},
     storm::{Storm, Width},
 };
@@ -19,7 +19,8 @@ use crate::{
 impl Batch<'_> {
     /// A person halts something.
     pub(crate) fn stop(&mut self, stop: StopEngaged) -> Result<(), Reply> {
-        if self.state.stops.len() >= caps::STOPS {
+        let widest = stop.is_the_kill_switch() && !self.state.stops.values().any(StopEngaged::is_the_kill_switch);
+        if self.state.stops.len() >= caps::STOPS && !widest {
             return Err(Reply::Refused(format!("{} stops are in force already; stop everything instead", caps::STOPS)));
         }
         if stop.until.is_some_and(|until| until <= self.state.steady(self.at)) {
@@ -83,16 +84,20 @@ impl Batch<'_> {
         }
     }
 
-    /// An admitted intent has ended: what ends badly too often in a row is halted.
-    pub(crate) fn trip(&mut self, intent: &Intent) {
-        let breakers = self.state.configuration.guardrails.breakers.clone();
-        for Breaker { scope, after } in breakers {
-            let Some(halted) = scope.of(intent) else { continue };
+    /// What halts once an intent has ended badly, and after how many.
+    pub(crate) fn breakers_of(&self, intent: &Intent) -> Vec<(StopScope, u32)> {
+        let breakers = &self.state.configuration.guardrails.breakers;
+        breakers.iter().filter_map(|Breaker { scope, after }| Some((scope.of(intent)?, *after))).collect()
+    }
+
+    /// An admitted intent has ended badly: where that was too often in a row, what shares the row is halted.
+    pub(crate) fn trip(&mut self, id: IntentId, breakers: Vec<(StopScope, u32)>) {
+        for (halted, after) in breakers {
             let count = self.state.streaks.count(&halted);
             if count < after || self.is_halted_by(&halted, StopCause::Breaker) {
                 continue;
             }
-            let why = format!("{count} intents in a row ended badly, the last one {}", intent.id);
+            let why = format!("{count} intents in a row ended badly, the last one {id}");
             self.halt(halted, "the breaker", why, StopCause::Breaker);
         }
     }
@@ -249,6 +254,48 @@ mod tests {
         assert_eq!(kinds(&fourth), ["alert-received", "stop-engaged"]);
         assert_eq!(kinds(&bench.fires_for("web-3")), ["alert-received"]);
         assert_eq!(bench.judge().verdict, STOPPED);
+    }
+
+    #[test]
+    fn a_storm_that_a_person_released_is_not_stopped_again_by_the_alerts_before() {
+        let mut bench = Bench::new();
+        bench.configure(|configuration, _| configuration.guardrails.storm = Some(storm()));
+        bench.fires_for("api");
+        assert!(kinds(&bench.fires_for("web-2")).contains(&"stop-engaged"));
+        let stop = stops(&bench)[0].0;
+        bench.take(Input::Resume(Resume::Stop(stop), Some(Backlog::Drop), fixture::person()));
+        assert_eq!(
+            kinds(&bench.fires_for("web-3")),
+            ["alert-received", "storm-brake"],
+            "it is off, and nothing is stopped"
+        );
+        assert!(stops(&bench).is_empty());
+    }
+
+    #[test]
+    fn there_is_room_for_the_kill_switch_beside_as_many_stops_as_there_may_be() {
+        let mut bench = Bench::new();
+        for nth in 0..caps::STOPS {
+            bench.stop(StopScope::Policy(format!("policy-{nth}").parse().expect("a name")));
+        }
+        let stop =
+            |scope| Input::Stop(StopEngaged { scope, by: fixture::person(), cause: StopCause::Person, until: None });
+        let narrow = bench.engine.take(stop(StopScope::Policy("one-more".parse().expect("a name"))), bench.now);
+        assert!(matches!(narrow.reply, Reply::Refused(_)), "{narrow:?}");
+        for recorded in [1, 0] {
+            let taken = bench.engine.take(stop(StopScope::Everything), bench.now);
+            assert_eq!(taken.records.len(), recorded, "once");
+        }
+    }
+
+    #[test]
+    fn a_breaker_counts_nothing_that_ended_otherwise_than_badly() {
+        let mut bench = with(&[(BreakerScope::Policy, 2)]);
+        ends(&mut bench, true);
+        // From now on one bad end is too many, and the next end is a good one.
+        bench.configure(|configuration, _| configuration.guardrails.breakers[0].after = 1);
+        ends(&mut bench, false);
+        assert!(stops(&bench).is_empty());
     }
 
     #[test]

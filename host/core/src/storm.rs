@@ -106,6 +106,11 @@ impl Alerting {
         Width { targets, accounts: u32::try_from(accounts.len()).unwrap_or(u32::MAX) }
     }
 
+    /// A person has released what the brake stopped: what alerts from now on is counted anew.
+    pub(crate) fn forget(&mut self) {
+        self.last.clear();
+    }
+
     /// A person accepts the time: moments are as old as they look.
     pub(crate) fn accept_clock(&mut self) {
         self.last.values_mut().for_each(Moment::accept);

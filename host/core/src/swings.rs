@@ -67,8 +67,15 @@ impl Direction {
 }
 
 impl Swings {
-    /// A target's capacity is about to be changed.
-    pub(crate) fn note(&mut self, target: &Target, swing: Swing) {
+    /// A target's capacity is about to be changed. `age` tells how long ago a moment was.
+    pub(crate) fn note(&mut self, target: &Target, swing: Swing, age: impl Fn(Moment) -> Duration) {
+        if self.0.len() >= caps::TARGETS_SWUNG
+            && !self.0.contains_key(target)
+            && let Some(oldest) =
+                self.0.iter().max_by_key(|(_, past)| age(past.last.at)).map(|(target, _)| target.clone())
+        {
+            self.0.remove(&oldest);
+        }
         match self.0.get_mut(target) {
             None => {
                 self.0.insert(target.clone(), Past { last: swing, reversed: VecDeque::new() });

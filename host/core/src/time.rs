@@ -39,15 +39,6 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(span)))
     }
 
-    /// The hour (0 to 23) and weekday (1 for Monday to 7) in UTC.
-    #[must_use]
-    pub fn hour_and_weekday(self) -> (u32, u32) {
-        let hours = self.0 / 3_600_000;
-        // 1970 began on a Thursday.
-        let (hour, weekday) = (hours % 24, (hours / 24 + 3) % 7 + 1);
-        (u32::try_from(hour).unwrap_or(0), u32::try_from(weekday).unwrap_or(1))
-    }
-
     /// Parse RFC 3339 with any offset and up to nine fractional digits, cut to milliseconds. Year 1 means "absent" to
     /// the senders of alerts and gives `None`, as does every other time before 1970; so does text that is no time.
     #[must_use]
@@ -96,15 +87,6 @@ mod tests {
     #[test]
     fn times_are_printed_in_utc() {
         assert_eq!(Timestamp::from_millis(1_634_025_063_157).to_string(), "2021-10-12T07:51:03.157Z");
-    }
-
-    #[test]
-    fn the_hour_and_weekday_are_those_of_utc() {
-        let at = |text| Timestamp::parse_rfc3339(text).expect("a time").hour_and_weekday();
-        assert_eq!(at("1970-01-01T00:00:00Z"), (0, 4));
-        assert_eq!(at("2024-02-29T23:59:59.999Z"), (23, 4));
-        assert_eq!(at("2026-11-22T01:30:00+02:00"), (23, 6));
-        assert_eq!(at("2026-11-23T00:00:00Z"), (0, 1));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use crate::{
 
 pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     let Ok(target) = &proposed.target else { return Finding::Fails("it has no target".into()) };
-    if let Some(full) = proposed.state.ledger.full(proposed.intent.episode) {
+    // One that was admitted before is counted already.
+    let is_new = proposed.intent.attempts == 0;
+    if is_new && let Some(full) = proposed.state.ledger.full(proposed.intent.episode, |at| proposed.age(at)) {
         return Finding::Fails(format!("{full}: no limit can be counted"));
     }
     let (action, policy) = (&proposed.intent.proposal.action, &proposed.intent.policy);
