@@ -142,8 +142,14 @@ static inline bool balm_same(balm_text one, balm_text other) {
     return one.length == other.length && memcmp(one.at, other.at, one.length) == 0;
 }
 
-// The last part of an ARN: what people call the target.
+// What people call a target: the last part of its ARN; of a group's, whose name may hold slashes, the whole name.
 static inline balm_text balm_name_of(balm_text target) {
+    const balm_text group = BALM_TEXT(":autoScalingGroupName/");
+    for (uint32_t at = 0; at + group.length <= target.length; at++) {
+        uint32_t from = at + group.length;
+        if (balm_same((balm_text){ target.at + at, group.length }, group))
+            return (balm_text){ target.at + from, target.length - from };
+    }
     uint32_t from = target.length;
     while (from > 0 && target.at[from - 1] != '/' && target.at[from - 1] != ':') from--;
     return (balm_text){ target.at + from, target.length - from };

@@ -3,6 +3,7 @@
 package balm
 
 import (
+	"errors"
 	"structs"
 	"unsafe"
 )
@@ -209,7 +210,11 @@ func validateSettings(at, length uint32) uint32 {
 func evaluate(at uint32) uint32 {
 	input := readInput((*rawInput)(unsafe.Pointer(uintptr(at))))
 	decision, err := used.Evaluate(input)
-	if needs, ok := err.(Needs); ok {
+	if err == nil && decision == nil {
+		err = errors.New("it returned neither a decision nor an error")
+	}
+	var needs Needs
+	if errors.As(err, &needs) {
 		queries := make([]rawQuery, len(needs))
 		for i, q := range needs {
 			queries[i] = rawQuery{kind: write(q.Kind), target: write(q.Target), parameters: write("{}")}
@@ -279,6 +284,12 @@ func writeDecision(decision *Decision) rawDecision {
 		intents[i] = rawIntent{
 			action: write(intent.Action), target: write(intent.Target),
 			parameters: write(intent.Parameters), expects: write(intent.Expects), reason: write(intent.Reason),
+		}
+		if intent.VerifyWithin != nil {
+			intents[i].verifyWithin = maybeU32{isSome: 1, value: *intent.VerifyWithin}
+		}
+		if intent.Undo {
+			intents[i].undo = 1
 		}
 	}
 	raw := rawDecision{intents: keepAll(intents), explanation: write(decision.Explanation), extra: write("{}")}

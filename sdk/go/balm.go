@@ -1,7 +1,7 @@
 // Package balm writes remediation policies for Balm in Go, with the standard library alone.
 //
-// A policy is a pure function: Evaluate gets everything it may know and returns a decision. It asks with Input.Ask; where Balm
-// has not read that yet, what Ask returns is handed on, Balm reads, and evaluates again.
+// A policy is a pure function: Evaluate gets everything it may know and returns a decision. It asks with Input.AskAll; where
+// Balm has not read that yet, what AskAll returns is handed on, Balm reads, and evaluates again.
 package balm
 
 import (
@@ -93,6 +93,8 @@ type Intent struct {
 	Action, Target      string
 	Parameters, Expects string
 	Reason              string
+	VerifyWithin        *uint32 // seconds; nil for the action's own deadline
+	Undo                bool    // undo it when it cannot be verified
 }
 
 // AskAll reads the answers to one query about several targets into what newReading makes for each, or returns Needs with all
@@ -142,8 +144,11 @@ func (past *PastIntent) ChangedNothing() bool {
 	return isOneOf(past.State, "refused", "failed", "expired", "undone")
 }
 
-// NameOf is the last part of an ARN: what people call the target.
+// NameOf is what people call a target: the last part of its ARN; of a group's, whose name may hold slashes, the whole name.
 func NameOf(target string) string {
+	if _, group, is := strings.Cut(target, ":autoScalingGroupName/"); is {
+		return group
+	}
 	return target[strings.LastIndexAny(target, "/:")+1:]
 }
 

@@ -20,6 +20,9 @@ const wit = process.env.BALM_WIT ?? join(here, "../../wit/0.1.0");
 const made = mkdtempSync(join(tmpdir(), "balm-build-"));
 try {
   build(resolve(source));
+} catch (error) {
+  console.error(error.message);
+  process.exitCode = 1;
 } finally {
   rmSync(made, { recursive: true });
 }
@@ -58,7 +61,6 @@ function run(tool, args) {
   const { status, error, stdout, stderr } = spawnSync(tool, args, { env, encoding: "utf8" });
   if (status !== 0) {
     const why = error === undefined ? `ended with ${status}` : `cannot be run (${error.message}): npm install`;
-    console.error(`${stdout ?? ""}${stderr ?? ""}${tool} ${why}`);
-    process.exit(1);
+    throw new Error(`${stdout ?? ""}${stderr ?? ""}${tool} ${why}`);
   }
 }

@@ -25,7 +25,10 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// Alerts of one request.
 const ALERTS: u64 = 100;
 
-/// A host that saves its state every 100 records, in files of 1 MiB.
+/// Records between two saved states.
+const STATE_EVERY: u64 = 100;
+
+/// A host that saves its state so often, in files of 1 MiB.
 fn files(name: &str, keep: &str) -> Files {
     let files = Files::bare(Dir::new(name));
     small(&files, keep);
@@ -35,7 +38,7 @@ fn files(name: &str, keep: &str) -> Files {
 
 fn small(files: &Files, keep: &str) {
     files.edit("balm.toml", |text| {
-        let journal = format!("reserve-mib = 0\nsegment-mib = 1\nstate-every = 100\n{keep}");
+        let journal = format!("reserve-mib = 0\nsegment-mib = 1\nstate-every = {STATE_EVERY}\n{keep}");
         format!("max-body-kib = 512\n{}", text.replace("reserve-mib = 0", &journal))
     });
 }
@@ -105,6 +108,17 @@ fn wait_for_state(files: &Files, behind: u64) -> u64 {
     wait::until("a state to be saved", WITHIN, || Some(last_saved(files)).filter(|saved| *saved > behind))
 }
 
+/// Wait until the newest state is vouched for, older ones are gone and no other one is due: a kill then finds just this.
+fn wait_until_settled(files: &Files) {
+    wait::until("the saved states to be settled", WITHIN, || {
+        let newest = last_saved(files);
+        let vouched = |fact: &Fact| matches!(fact, Fact::StateSaved(saved) if saved.upto == Seq(newest));
+        let seq = files.status()["seq"].as_u64()?;
+        let rests = seq.saturating_sub(newest) < STATE_EVERY && states(files).len() <= 2;
+        (rests && journal::facts(&files.data()).iter().any(vouched)).then_some(())
+    });
+}
+
 fn wait_until_verified(files: &Files) -> Value {
     wait::until("the journal to be verified", WITHIN, || {
         Some(files.status()).filter(|status| status["verifying"] == false)
@@ -122,6 +136,7 @@ fn after_a_kill_a_host_starts_from_its_saved_state_and_verifies_the_rest_behind_
     pour(&host, 1_000_000);
     wait_for_state(&files, first);
     pour(&host, 2_000_000);
+    wait_until_settled(&files);
     let before = files.status();
     host.kill();
     assert_eq!(states(&files).len(), 2, "two are kept");
@@ -145,6 +160,7 @@ fn a_damaged_state_is_said_and_the_one_before_it_gives_the_same_answers() {
     let first = wait_for_state(&files, 0);
     pour(&host, 1_000);
     wait_for_state(&files, first);
+    wait_until_settled(&files);
     let before = files.status();
     host.kill();
     let newest = states(&files).pop().expect("there are two");

@@ -87,8 +87,11 @@ impl Golden {
         for case in whole["cases"].as_array().context("cases")? {
             cases.push(Case::read(common, case).with_context(|| format!("{file}: {}", case["name"]))?);
         }
-        let accepted = |given: &Value| Some((Json::of(&given["settings"]), given["accepted"].as_bool()?));
-        let settings = whole["settings"].as_array().into_iter().flatten().filter_map(accepted).collect();
+        let accepted = |given: &Value| {
+            let accepted = given["accepted"].as_bool().with_context(|| format!("{file}: accepted, of {given}"))?;
+            anyhow::Ok((Json::of(&given["settings"]), accepted))
+        };
+        let settings = whole["settings"].as_array().into_iter().flatten().map(accepted).collect::<Result<_, _>>()?;
         Ok(Self { plugin: whole["plugin"].as_str().context("plugin: its name")?.to_owned(), cases, settings })
     }
 

@@ -32,6 +32,7 @@ pub mod oracle;
 pub mod outage;
 pub mod reference;
 pub mod replay;
+mod seeds;
 pub mod sim;
 pub mod storm;
 pub mod swaps;

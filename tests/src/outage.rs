@@ -18,14 +18,14 @@ use balm_core::{
 use serde_json::Value;
 
 use crate::{
-    bench::quantile,
+    bench::{load::seldom, quantile},
     harness::{
         Dir,
-        cloud::{Cloud, arn},
+        cloud::Cloud,
         grafana::{Alert, body},
-        host::{Files, Host},
+        host::{Files, Host, policy},
         journal,
-        receiver::{self, Receiver},
+        receiver::{self, Away, Receiver},
         wait,
     },
 };
@@ -57,7 +57,7 @@ pub struct Report {
     pub away_s: f64,
     /// Messages that arrived once somebody did.
     pub messages: Vec<Value>,
-    /// Notices that were worth telling and are not in exactly one message.
+    /// Notices that were worth telling, against those that the journal says arrived, and those that it dropped.
     pub untold: u64,
     /// Calls for a person that no message counts or that it counts too often.
     pub uncalled: u64,
@@ -89,9 +89,9 @@ struct Side {
 /// If a host does not acknowledge an alert, or does not come to rest.
 #[must_use]
 pub fn run(options: Options) -> Report {
-    let address = receiver::dead_address();
+    let away = Away::hold();
     let answering = Receiver::start();
-    let mut down = Side::start("outage-down", address);
+    let mut down = Side::start("outage-down", away.address());
     let mut up = Side::start("outage-up", answering.address());
     let began = Instant::now();
     let bodies = options.alerts / BODY;
@@ -115,7 +115,7 @@ pub fn run(options: Options) -> Report {
     });
     assert!(sent(&down.records).iter().all(|sent| sent.kept), "nothing arrives at a dead address, and nothing is lost");
     let away_s = began.elapsed().as_secs_f64();
-    let slack = Receiver::start_at(address);
+    let slack = away.come_back();
     down.wait_for("everything to be told", |records| told(records) >= worth_telling(records));
     down.host.stop();
     up.host.stop();
@@ -155,7 +155,8 @@ impl Side {
         files.write("slack-url", &receiver::url(receiver));
         files.edit("balm.toml", |text| {
             let notifier = "\n[notifier.team]\nkind = \"slack\"\nurl-file = \"slack-url\"\n";
-            [text, notifier.into(), policy("storm", "batch", "enforce"), policy("ask", "queue", "suggest")].concat()
+            let policies = [policy("storm", "storm", "batch", "enforce"), policy("ask", "ask", "queue", "suggest")];
+            seldom(&[text, notifier.into(), policies.concat()].concat())
         });
         files.edit("guardrails/web.cedar", |text| {
             let both = "principal,\n    action";
@@ -207,29 +208,6 @@ fn persons_in(message: &Value) -> u64 {
     let words: Vec<&str> = text.split_whitespace().collect();
     let number = words.iter().position(|word| word.starts_with("need")).and_then(|at| words[at - 1].parse().ok());
     number.unwrap_or(u64::from(text.starts_with('🚨')))
-}
-
-fn policy(name: &str, service: &str, mode: &str) -> String {
-    format!(
-        r#"
-[[policy]]
-name = "{name}"
-plugin = "scale-ecs-service"
-mode = "{mode}"
-targets = ["{}"]
-[policy.match]
-source = "grafana"
-labels = {{ alertname = "{name}" }}
-[policy.settings]
-minimum = 2
-maximum = 12
-out-step = 2
-in-step = 2
-out-pause = 86400
-in-pause = 1
-"#,
-        arn(service)
-    )
 }
 
 fn sent(records: &[Record]) -> Vec<&NoticeSent> {

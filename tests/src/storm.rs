@@ -44,7 +44,7 @@ const MINIMUM: u32 = 3;
 const BODY: u64 = 100;
 
 /// Alerts a minute.
-const RATE: u64 = 10_000;
+pub const RATE: u64 = 10_000;
 
 /// For how long a host may catch up.
 const WITHIN: Duration = Duration::from_secs(600);

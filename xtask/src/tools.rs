@@ -94,7 +94,7 @@ fn install_once(dir: &Path, wanted: &str, install: impl FnOnce() -> anyhow::Resu
 
 fn venv(dir: &Path) -> anyhow::Result<()> {
     let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(dir).done();
-    made.with_context(|| format!("install Python 3 with its module venv, or {LEAVE_OUT}"))
+    made.with_context(|| format!("install Python 3.11 or later with its module venv, or {LEAVE_OUT}"))
 }
 
 fn pip(venv: &Path) -> Command {

@@ -7,7 +7,7 @@
 // How soon a target is looked at again that something is still under way on, in seconds.
 #define SOON 15
 
-// Intents of a decision that Balm takes at most, and as many targets are looked at.
+// Targets that an operator may name for a policy at most.
 #define MOST_TARGETS 64
 
 typedef struct {

@@ -77,7 +77,9 @@ function write(decision: Decision): RawDecision {
 
 /** componentize-qjs takes a whole number of 32 bits as QuickJS has it: above 2147483647 it would be cut to that. */
 function writeU32(value: number | undefined): number | null {
-  return value === undefined ? null : Math.min(value, 4_294_967_295) | 0;
+  if (value === undefined) return null;
+  if (!Number.isInteger(value) || value < 0) throw new Error(`${value} is no whole number of seconds`);
+  return Math.min(value, 4_294_967_295) | 0;
 }
 
 function writeIntent(intent: Intent) {

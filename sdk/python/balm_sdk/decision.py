@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from .input import Failed
+
 
 @dataclass(frozen=True)
 class Intent:
@@ -18,6 +20,10 @@ class Intent:
     """Seconds until it must be verified, if not the action's own deadline."""
     undo: bool = False
     """Undo it when it cannot be verified."""
+
+    def __post_init__(self) -> None:
+        if self.verify_within is not None:
+            _check_seconds(self.verify_within)
 
     @classmethod
     def scale_service(cls, target: str, desired: int, *, expected: int, reason: str) -> Self:
@@ -44,6 +50,13 @@ class Decision:
 
     def look_again(self, seconds: int) -> Self:
         """Evaluate again after so many seconds; the soonest counts if it is said twice."""
+        _check_seconds(seconds)
         before = self.look_again_after
         self.look_again_after = seconds if before is None else min(seconds, before)
         return self
+
+
+def _check_seconds(seconds: int) -> None:
+    """The contract's are whole numbers of 32 bits; anything else would be a trap without its reason."""
+    if type(seconds) is not int or not 0 <= seconds < 2**32:
+        raise Failed(f"{seconds!r} is no whole number of seconds")

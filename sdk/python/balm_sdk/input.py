@@ -14,8 +14,11 @@ class Failed(Exception):
     """It cannot be decided, for this reason. Balm records it and tries again later."""
 
 
-class Needs(Exception):
-    """The evaluation cannot be completed without these answers. Not for policies: asking raises it."""
+class Needs(BaseException):
+    """The evaluation cannot be completed without these answers. Not for policies: asking raises it.
+
+    It is no ``Exception``, so that a policy that catches those does not decide without the answers.
+    """
 
     def __init__(self, queries: list["Query"]):
         super().__init__(queries)

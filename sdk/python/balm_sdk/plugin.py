@@ -40,6 +40,8 @@ def component(policy: type[Policy]) -> type | None:
                 wrong = policy.validate(read(policy.settings, settings))
             except Failed as failed:
                 wrong = str(failed)
+            except Exception as error:
+                wrong = _told(error)
             if wrong is not None:
                 raise Err(wrong)
 
@@ -52,9 +54,13 @@ def component(policy: type[Policy]) -> type | None:
                 raise Err(str(failed)) from None
             except Exception as error:
                 # What leaves this function otherwise would be a trap without its reason.
-                raise Err(f"{type(error).__name__}: {error}") from None
+                raise Err(_told(error)) from None
 
     return Plugin
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _read(policy: type[Policy], raw: Any) -> Input[Any]:

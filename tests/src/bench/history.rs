@@ -1,4 +1,4 @@
-//! What a long history costs: how long a start takes after a million records, and what an alert costs then, beside a host
+//! What a long history costs: how long a start takes after a million records, and what an acknowledgement costs then, beside a host
 //! without any.
 
 use std::{

@@ -98,7 +98,7 @@ pub fn measure(load: Load, figures: &mut Figures) -> anyhow::Result<()> {
 }
 
 /// Alerts that keep firing are looked at again: not while what was posted is still being evaluated.
-pub(super) fn seldom(configuration: &str) -> String {
+pub(crate) fn seldom(configuration: &str) -> String {
     configuration.replace("out-pause = 60", "out-pause = 86400")
 }
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     Dir,
-    cloud::{ACCOUNT, REGION},
+    cloud::{self, ACCOUNT, REGION},
     http::{self, Answer},
     programs, socket, wait,
 };
@@ -429,16 +429,25 @@ kind = "log"
 
 [journal]
 reserve-mib = 0
+{}"#,
+        policy("web-cpu", "HighCpu", "web", mode)
+    )
+}
 
+/// A policy of `scale-ecs-service` for a service, set off by alerts of a name.
+#[must_use]
+pub fn policy(name: &str, alert: &str, service: &str, mode: &str) -> String {
+    format!(
+        r#"
 [[policy]]
-name = "web-cpu"
+name = "{name}"
 plugin = "scale-ecs-service"
 mode = "{mode}"
-targets = ["arn:aws:ecs:{REGION}:{ACCOUNT}:service/prod/web"]
+targets = ["{}"]
 
 [policy.match]
 source = "grafana"
-labels = {{ alertname = "HighCpu" }}
+labels = {{ alertname = "{alert}" }}
 
 [policy.settings]
 minimum = 2
@@ -447,7 +456,8 @@ out-step = 2
 in-step = 2
 out-pause = 60
 in-pause = 1
-"#
+"#,
+        cloud::arn(service)
     )
 }
 

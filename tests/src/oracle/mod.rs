@@ -8,15 +8,7 @@ mod killed;
 mod plan;
 mod verdict;
 
-use std::{
-    ops::Range,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{ops::Range, time::Duration};
 
 use balm_catalogue::{asg, ecs};
 use balm_core::{
@@ -35,7 +27,7 @@ use self::{
     plan::{ACTIONS, During, GIVEN, POLICIES, Plan, TARGETS, pick},
     verdict::{Asked, Done, Halted, Jump, Seen, World},
 };
-use crate::sim::random::Random;
+use crate::{seeds, sim::random::Random};
 
 /// When every history begins.
 const START: u64 = 1_795_435_200_000;
@@ -79,24 +71,7 @@ const TOLD: usize = 10;
 /// Many configurations, on all processors.
 #[must_use]
 pub fn run_all(seeds: Range<u64>) -> Tally {
-    let next = AtomicU64::new(seeds.start);
-    let tally = Mutex::new(Tally::default());
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|threads| {
-        for _ in 0..processors {
-            threads.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let own = run(seed);
-                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(own);
-                }
-            });
-        }
-    });
-    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+    seeds::fold(seeds, Tally::default(), run, |tally, _, own| tally.add(own))
 }
 
 impl Tally {

@@ -10,16 +10,7 @@ pub(crate) mod random;
 mod script;
 mod world;
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    ops::Range,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
 use balm_core::{input::Input, time::Timestamp};
 
@@ -30,6 +21,7 @@ use self::{
     script::Happening,
     world::World,
 };
+use crate::seeds;
 
 /// When a simulation begins: its clock is none of ours.
 const START: u64 = 1_795_435_200_000;
@@ -95,24 +87,8 @@ pub struct Tally {
 /// Many seeds, on all processors.
 #[must_use]
 pub fn run_all(seeds: Range<u64>) -> Tally {
-    let next = AtomicU64::new(seeds.start);
-    let tally = Mutex::new(Tally { crashes_least: u64::MAX, ..Tally::default() });
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|threads| {
-        for _ in 0..processors {
-            threads.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let outcome = run(seed);
-                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(seed, &outcome);
-                }
-            });
-        }
-    });
-    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let none = Tally { crashes_least: u64::MAX, ..Tally::default() };
+    seeds::fold(seeds, none, run, |tally, seed, outcome| tally.add(seed, &outcome))
 }
 
 impl Tally {

@@ -7,9 +7,12 @@ mod errors;
 mod points;
 mod stage;
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 pub use self::points::Point;
@@ -36,8 +39,8 @@ pub struct Options {
 pub struct Report {
     /// Calls at which a host was killed.
     pub points: usize,
-    /// Of how many kinds, as in `pwrite64`.
-    pub kinds: usize,
+    /// Of which kinds, as in `pwrite64`.
+    pub kinds: BTreeSet<String>,
     /// Calls that came to an error.
     pub errors: usize,
     /// Alerts that were acknowledged before.
@@ -61,8 +64,7 @@ pub fn run(options: Options) -> Report {
     let (points, errors) = (points::all(&template), errors::all());
     let points = points::spread(points, options.points);
     let errors: Vec<Injected> = errors::spread(errors, options.errors);
-    let kinds: std::collections::BTreeSet<&str> = points.iter().map(|point| point.call.as_str()).collect();
-    let report = Mutex::new(Report { kinds: kinds.len(), ..Report::default() });
+    let report = Mutex::new(Report::default());
     let add = |one: Report| report.lock().unwrap_or_else(PoisonError::into_inner).add(one);
     each(&points, |nth, point| add(kill(&template, nth, point)));
     each(&errors, |nth, injected| add(errors::inject(&template, nth, injected)));
@@ -72,6 +74,7 @@ pub fn run(options: Options) -> Report {
 impl Report {
     fn add(&mut self, other: Self) {
         self.points += other.points;
+        self.kinds.extend(other.kinds);
         self.errors += other.errors;
         self.acknowledged += other.acknowledged;
         self.lost += other.lost;
@@ -111,5 +114,6 @@ fn kill(template: &Template, nth: usize, point: &Point) -> Report {
     };
     // A call that did not come this time is no point: another thread was faster, or slower.
     let report = stage.recount(&format!("SIGKILL before {point}"));
-    Report { points: usize::from(killed), ..report }
+    let kinds = killed.then(|| point.call.clone()).into_iter().collect();
+    Report { points: usize::from(killed), kinds, ..report }
 }
