@@ -14,8 +14,8 @@ use crate::{
     caps,
     limit::{Since, Window},
     name::{EpisodeId, IntentId, PolicyName},
-    state::Moment,
     target::Target,
+    time::Moment,
 };
 
 /// What was admitted.

@@ -102,7 +102,7 @@ struct Written {
     count: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     window_ms: Option<u64>,
-    #[serde(default, skip_serializing_if = "is_start")]
+    #[serde(default, skip_serializing_if = "crate::record::is_default")]
     since: Since,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     per: Option<Per>,
@@ -113,11 +113,6 @@ struct Written {
 enum Per {
     Episode,
     AtOnce,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
-fn is_start(since: &Since) -> bool {
-    *since == Since::Start
 }
 
 impl TryFrom<Written> for Limit {

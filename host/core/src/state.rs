@@ -5,6 +5,11 @@
 //! `caps`. It refuses to decide anything: that is `decide`'s, before the record is written.
 
 mod approvals;
+mod episodes;
+mod intents;
+mod plugins;
+mod stops;
+mod timers;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,31 +21,23 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    action::{Change, Direction},
-    alert::{AlertKey, Status},
-    approval::{Closed, Requests},
+    alert::AlertKey,
+    approval::Requests,
     breaker::Streaks,
-    caps,
     configuration::{Configuration, Mode},
     digest::Digest,
-    episode::{Concern, Episode, Phase},
-    evaluation::{Capsule, Conclusion, Trigger},
-    intent::{Intent, Stage},
-    ledger::{Admission, Ledger},
+    episode::{Concern, Episode},
+    intent::Intent,
+    ledger::Ledger,
     line::Chain,
     name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
     notice,
     notices::{Notices, Waiting},
-    record::AttemptEnded,
-    record::{
-        AlertReceived, AttemptSettled, AttemptStarted, Backlog, CallResult, CheckName, EpisodeEnd, EvaluationSkipped,
-        Fact, IntentEnd, IntentJudged, PluginActivated, Purpose, Record, ReleaseAsked, Settled, StopCause, StopEngaged,
-        StopReleased, StopScope, TargetLooked, UndoProposed, Verdict,
-    },
+    record::{Fact, PluginActivated, Purpose, Record, StopEngaged},
     storm::Alerting,
-    swings::{Swing, Swings},
+    swings::Swings,
     target::{AccountId, Region, Target},
-    time::Timestamp,
+    time::{Moment, Timestamp},
     versions::{Versions, candidate::Candidate},
 };
 
@@ -99,31 +96,6 @@ pub struct State {
     pub(crate) looks: BTreeSet<(IntentId, Purpose)>,
 }
 
-/// When something was done, such that a clock that was set ahead does not make it older until a person accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) struct Moment {
-    at: Timestamp,
-    held: Duration,
-}
-
-impl Moment {
-    /// A time on a clock that was set ahead by `held`.
-    pub(crate) const fn new(at: Timestamp, held: Duration) -> Self {
-        Self { at, held }
-    }
-
-    /// How long ago it was, at a time on a clock that was set ahead by `held` and not accepted.
-    pub(crate) fn age(self, held: Duration, now: Timestamp) -> Duration {
-        now.before(held).since(self.at.before(self.held))
-    }
-
-    /// A person accepts the time: it is as old as it looks.
-    pub(crate) fn accept(&mut self) {
-        self.held = Duration::ZERO;
-    }
-}
-
 /// What happens when its time has come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -165,6 +137,12 @@ impl State {
         let counted = (&self.ledger, &self.swings, &self.streaks, &self.alerting);
         let halted = (&self.stops, &self.releases, &self.busy, &self.accounts, self.guardrails);
         (self.held, counted, halted, &self.episodes, &self.intents, &self.approvals)
+    }
+
+    /// Whether a policy acts for real.
+    #[must_use]
+    pub fn mode(&self, policy: &PolicyName) -> Mode {
+        self.configuration.policies.get(policy).map_or(Mode::Off, |policy| policy.mode)
     }
 
     /// When a timer is due next.
@@ -329,45 +307,6 @@ impl State {
         }
     }
 
-    /// What is known of the version is what it said when it became known; one that was forgotten since is compared no more.
-    fn name_candidate(&mut self, plugin: &PluginName, digest: Digest, seq: Seq) {
-        let known = self.versions.get(plugin).and_then(|versions| versions.version(&digest));
-        if let Some(candidate) = known.map(|version| Candidate::new(digest, &version.manifest, seq)) {
-            self.candidates.insert(plugin.clone(), candidate);
-        }
-    }
-
-    fn versions_of(&mut self, plugin: &PluginName) -> &mut Versions {
-        if self.versions.len() >= caps::PLUGINS_KNOWN
-            && !self.versions.contains_key(plugin)
-            && let Some(idle) = self.versions.keys().find(|name| !self.plugins.contains_key(name)).cloned()
-        {
-            self.versions.remove(&idle);
-        }
-        self.versions.entry(plugin.clone()).or_default()
-    }
-
-    /// The plugin of a policy, in the version in force.
-    #[must_use]
-    pub fn plugin_of(&self, policy: &PolicyName) -> Option<&PluginActivated> {
-        self.plugins.get(&self.configuration.policies.get(policy)?.plugin)
-    }
-
-    /// The stop that keeps a version in quarantine: it may not decide. What else halts a version halts its intents alone.
-    #[must_use]
-    pub fn quarantine(&self, version: &Digest) -> Option<(Seq, &StopEngaged)> {
-        let keeps =
-            |stop: &StopEngaged| stop.cause == StopCause::Quarantine && stop.scope == StopScope::Version(*version);
-        self.stops.iter().find(|(_, stop)| keeps(stop)).map(|(seq, stop)| (*seq, stop))
-    }
-
-    /// Whether the version of a policy's plugin that is in force is in quarantine: its policies wait until another one is in force,
-    /// or none.
-    #[must_use]
-    pub(crate) fn waits_for_a_version(&self, policy: &PolicyName) -> bool {
-        self.plugin_of(policy).is_some_and(|version| self.quarantine(&version.digest).is_some())
-    }
-
     fn apply_configuration(&mut self, configuration: &Configuration) {
         // A notifier that is new starts with what happens from now on; one that is gone is forgotten.
         let mut known = std::mem::take(&mut self.notices);
@@ -390,487 +329,5 @@ impl State {
         self.alerting.accept_clock();
         let ending = self.stops.iter().filter_map(|(seq, stop)| Some((stop.until?, Timer::Stop(*seq))));
         self.timers.extend(ending);
-    }
-
-    fn apply_release_asked(&mut self, asked: &ReleaseAsked) {
-        let (now, waits) = (self.now, Duration::from_secs(caps::RELEASE_WAITS_S));
-        let releases = self.releases.entry(asked.stop).or_default();
-        releases.retain(|_, at| now.since(*at) < waits);
-        releases.insert(asked.by.who.clone(), now);
-    }
-
-    fn apply_stop_released(&mut self, released: &StopReleased) {
-        self.releases.remove(&released.stop);
-        let Some(stop) = self.stops.remove(&released.stop) else { return };
-        match stop.cause {
-            StopCause::Breaker => self.streaks.forgive(&stop.scope),
-            StopCause::Storm => self.alerting.forget(),
-            StopCause::Person | StopCause::Quarantine => {}
-        }
-        if released.backlog == Backlog::Drop {
-            return;
-        }
-        let refused =
-            self.episodes.iter().filter(|(_, episode)| episode.ended.is_none() && episode.status == Status::Firing);
-        let refused: Vec<(EpisodeId, PolicyName)> = refused
-            .flat_map(|(id, episode)| {
-                let halted = episode.concerns.iter().filter(|concern| concern.halted);
-                halted.map(|concern| (*id, concern.policy.clone()))
-            })
-            .collect();
-        for (episode, policy) in refused {
-            self.trigger(episode, &policy, Trigger::LookAgain);
-        }
-    }
-
-    /// The time of a stop has come, unless only by a clock that was set ahead.
-    fn rouse_stop(&mut self, seq: Seq) {
-        let Some(until) = self.stops.get(&seq).and_then(|stop| stop.until) else { return };
-        if until > self.steady(self.now) {
-            self.timers.insert((until + self.held, Timer::Stop(seq)));
-        }
-    }
-
-    fn apply_timers(&mut self) {
-        for _ in 0..caps::TIMERS_PER_BATCH {
-            let Some((at, _)) = self.timers.first() else { break };
-            if *at > self.now {
-                break;
-            }
-            let (_, timer) = self.timers.pop_first().expect("there is a first timer");
-            match timer {
-                Timer::Evaluate(episode, policy, generation) => self.rouse(episode, &policy, generation),
-                Timer::Look(intent, purpose) => {
-                    // A person may have withdrawn their yes before a look was tried again.
-                    let waits = |intent: &Intent| purpose == Purpose::Guard && intent.stage == Stage::Approval;
-                    if self.intents.get(&intent).is_some_and(|intent| !waits(intent)) {
-                        self.looks.insert((intent, purpose));
-                    }
-                }
-                // The records that say what follows are in the same batch.
-                Timer::Approval(_) => {}
-                Timer::Stop(seq) => self.rouse_stop(seq),
-                // That the time has come is enough.
-                Timer::Tell(_) => {}
-                Timer::Episode(episode) => self.age_episode(episode),
-            }
-        }
-    }
-
-    /// A scheduled evaluation has become due.
-    fn rouse(&mut self, episode: EpisodeId, policy: &PolicyName, generation: u32) {
-        let now = self.now;
-        let Some(concern) = self.concern_mut(episode, policy) else { return };
-        if concern.generation != generation || !matches!(concern.phase, Phase::Scheduled) {
-            return;
-        }
-        if concern.retries == 0 {
-            concern.trigger = Trigger::LookAgain;
-            concern.triggered_at = now;
-        }
-        concern.phase = Phase::Due;
-        self.evaluations.entry(policy.clone()).or_default().insert((episode, generation));
-    }
-
-    /// An episode may have become old enough to be forgotten; an open one that expires has a record of its own.
-    fn age_episode(&mut self, id: EpisodeId) {
-        let Some(episode) = self.episodes.get(&id) else { return };
-        let until = episode.remembered_until();
-        if until > self.now {
-            self.timers.insert((until, Timer::Episode(id)));
-        } else if episode.ended.is_some() {
-            if self.by_alert.get(&episode.key) == Some(&id) {
-                self.by_alert.remove(&episode.key);
-            }
-            self.episodes.remove(&id);
-            self.ledger.forget(id);
-        }
-    }
-
-    fn apply_alert(&mut self, seq: Seq, received: &AlertReceived) {
-        use crate::record::Reception;
-        let alert = &received.alert;
-        match &received.reception {
-            Reception::Opened { concerned, .. } => {
-                let id = EpisodeId(seq);
-                let episode = Episode::open(alert, seq, self.configured, self.now);
-                self.timers.insert((episode.remembered_until(), Timer::Episode(id)));
-                self.by_alert.insert(episode.key, id);
-                self.episodes.insert(id, episode);
-                self.trigger_concerned(id, concerned);
-            }
-            Reception::Reopened { episode: id, concerned, .. } => {
-                let (now, configured) = (self.now, self.configured);
-                if let Some(episode) = self.episodes.get_mut(id) {
-                    episode.reopen(alert, seq, configured, now);
-                    episode.concerns.iter_mut().for_each(Concern::recur);
-                }
-                self.trigger_concerned(*id, concerned);
-            }
-            Reception::Repeated { episode: id, concerned } => {
-                let (now, configured) = (self.now, self.configured);
-                if let Some(episode) = self.episodes.get_mut(id) {
-                    episode.repeat(alert, seq, now);
-                    episode.matched = configured;
-                }
-                self.trigger_concerned(*id, concerned);
-            }
-            Reception::Resolved { episode: id, held } => {
-                let now = self.now;
-                let Some(episode) = self.episodes.get_mut(id) else { return };
-                episode.resolve(alert, seq, now);
-                let policies: Vec<PolicyName> = episode.concerns.iter().map(|c| c.policy.clone()).collect();
-                for policy in policies {
-                    if *held {
-                        self.silence(*id, &policy);
-                    } else {
-                        self.trigger(*id, &policy, Trigger::Resolved);
-                    }
-                }
-            }
-            Reception::Ignored { .. } => {}
-        }
-    }
-
-    fn trigger_concerned(&mut self, id: EpisodeId, concerned: &[crate::record::Concerned]) {
-        let (now, moment, held) = (self.now, self.moment(), self.held);
-        for concern in concerned {
-            for target in &concern.targets {
-                self.alerting.note(target, moment, |at| at.age(held, now));
-            }
-            if self.concern(id, &concern.policy).is_none() {
-                let Some(episode) = self.episodes.get_mut(&id) else { return };
-                episode.concerns.push(Concern::new(concern.policy.clone()));
-            }
-            if let Some(known) = self.concern_mut(id, &concern.policy) {
-                known.targets.clone_from(&concern.targets);
-            }
-            self.trigger(id, &concern.policy, Trigger::Fired);
-        }
-    }
-
-    /// Something happened: the policy is due now, and what was scheduled or under way for it is superseded.
-    fn trigger(&mut self, episode: EpisodeId, policy: &PolicyName, trigger: Trigger) {
-        let now = self.now;
-        let Some(concern) = self.concern_mut(episode, policy) else { return };
-        let before = (episode, concern.generation);
-        concern.generation += 1;
-        concern.trigger = trigger;
-        concern.triggered_at = now;
-        concern.retries = 0;
-        concern.halted = false;
-        concern.phase = Phase::Due;
-        let due = (episode, concern.generation);
-        let evaluations = self.evaluations.entry(policy.clone()).or_default();
-        evaluations.remove(&before);
-        evaluations.insert(due);
-    }
-
-    /// Nothing is due for the policy any more, until something happens.
-    fn silence(&mut self, episode: EpisodeId, policy: &PolicyName) {
-        let Some(concern) = self.concern_mut(episode, policy) else { return };
-        let before = (episode, concern.generation);
-        concern.generation += 1;
-        concern.phase = Phase::Idle;
-        self.no_longer_due(policy, before);
-    }
-
-    fn no_longer_due(&mut self, policy: &PolicyName, due: (EpisodeId, u32)) {
-        if let Some(evaluations) = self.evaluations.get_mut(policy) {
-            evaluations.remove(&due);
-            if evaluations.is_empty() {
-                self.evaluations.remove(policy);
-            }
-        }
-    }
-
-    fn schedule(&mut self, episode: EpisodeId, policy: &PolicyName, after: Duration) {
-        let at = self.now + after;
-        let Some(concern) = self.concern_mut(episode, policy) else { return };
-        concern.phase = Phase::Scheduled;
-        let timer = Timer::Evaluate(episode, policy.clone(), concern.generation);
-        self.timers.insert((at, timer));
-    }
-
-    fn apply_episode_ended(&mut self, id: EpisodeId, how: EpisodeEnd) {
-        let now = self.now;
-        let Some(episode) = self.episodes.get_mut(&id) else { return };
-        episode.ended = Some((now, how));
-        let until = episode.remembered_until();
-        let policies: Vec<PolicyName> = episode.concerns.iter().map(|concern| concern.policy.clone()).collect();
-        self.timers.insert((until, Timer::Episode(id)));
-        for policy in policies {
-            self.silence(id, &policy);
-        }
-    }
-
-    fn apply_evaluated(&mut self, seq: Seq, capsule: &Capsule) {
-        let Capsule { episode, policy, generation, .. } = capsule;
-        self.no_longer_due(policy, (*episode, *generation));
-        if let Some(plugin) = self.plugin_of(policy).filter(|version| version.digest == capsule.plugin) {
-            let plugin = plugin.plugin.clone();
-            self.versions_of(&plugin).ended(&capsule.conclusion);
-            if let Some(candidate) = self.candidates.get_mut(&plugin) {
-                candidate.evaluated(seq);
-            }
-        }
-        if capsule.superseded {
-            return;
-        }
-        match &capsule.conclusion {
-            Conclusion::Decided(decision) => {
-                if let Some(concern) = self.concern_mut(*episode, policy) {
-                    concern.retries = 0;
-                    concern.phase = Phase::Idle;
-                }
-                for (index, proposal) in (0..).zip(&decision.intents) {
-                    let id = IntentId { proposed: seq, index };
-                    self.propose(id, *episode, policy, capsule.plugin, proposal.clone(), None);
-                }
-                if let Some(after) = decision.look_again_after {
-                    let after = u64::from(after).clamp(caps::LOOK_AGAIN_LEAST_S, caps::LOOK_AGAIN_MOST_S);
-                    self.schedule(*episode, policy, Duration::from_secs(after));
-                }
-            }
-            Conclusion::Failed(_) => {
-                let Some(concern) = self.concern_mut(*episode, policy) else { return };
-                concern.phase = Phase::Idle;
-                if concern.retries < caps::EVALUATION_RETRIES {
-                    let after = caps::EVALUATION_RETRY_S << concern.retries;
-                    concern.retries += 1;
-                    self.schedule(*episode, policy, Duration::from_secs(after));
-                }
-            }
-        }
-    }
-
-    fn apply_skipped(&mut self, skipped: &EvaluationSkipped) {
-        let EvaluationSkipped { episode, policy, generation, .. } = skipped;
-        self.no_longer_due(policy, (*episode, *generation));
-        if let Some(concern) = self.concern_mut(*episode, policy)
-            && concern.generation == *generation
-        {
-            concern.phase = Phase::Idle;
-        }
-    }
-
-    fn propose(
-        &mut self,
-        id: IntentId,
-        episode: EpisodeId,
-        policy: &PolicyName,
-        plugin: Digest,
-        proposal: crate::evaluation::Proposal,
-        undo_of: Option<IntentId>,
-    ) {
-        let now = self.now;
-        let Some(known) = self.episodes.get_mut(&episode) else { return };
-        let status = known.status;
-        let Some(concern) = known.concerns.iter_mut().find(|concern| concern.policy == *policy) else { return };
-        concern.open.push(id);
-        let triggered_at = if undo_of.is_some() { now } else { concern.triggered_at };
-        let intent = Intent {
-            id,
-            episode,
-            policy: policy.clone(),
-            plugin,
-            proposal,
-            proposed_at: now,
-            triggered_at,
-            status,
-            undo_of,
-            attempts: 0,
-            before: None,
-            stage: Stage::Waiting { looks_failed: 0 },
-        };
-        self.intents.insert(id, intent);
-        self.looks.insert((id, Purpose::Guard));
-    }
-
-    fn apply_undo(&mut self, seq: Seq, undo: &UndoProposed) {
-        let Some(undone) = self.intents.get(&undo.of) else { return };
-        let (episode, policy, plugin) = (undone.episode, undone.policy.clone(), undone.plugin);
-        let id = IntentId { proposed: seq, index: 0 };
-        self.propose(id, episode, &policy, plugin, undo.proposal.clone(), Some(undo.of));
-    }
-
-    fn apply_looked(&mut self, looked: &TargetLooked) {
-        let TargetLooked { intent: id, purpose, reading, .. } = looked;
-        self.looks.remove(&(*id, *purpose));
-        let now = self.now;
-        let Some(intent) = self.intents.get_mut(id) else { return };
-        let again = match (&mut intent.stage, purpose, reading) {
-            (Stage::Waiting { .. }, Purpose::Guard, Ok(reading)) => {
-                intent.before = Some(Box::new(reading.clone()));
-                None
-            }
-            (Stage::Waiting { looks_failed }, Purpose::Guard, Err(_)) => {
-                *looks_failed += 1;
-                let pause = Duration::from_secs(caps::LOOK_RETRY_S << (*looks_failed - 1).min(16));
-                (*looks_failed < caps::LOOKS).then_some(pause)
-            }
-            (Stage::Unknown { looks_failed, .. }, Purpose::Trace, Err(_)) => {
-                *looks_failed += 1;
-                Some(Duration::from_secs(caps::LOOK_RETRY_S << (*looks_failed - 1).min(5)))
-            }
-            (Stage::Verifying { looks, .. }, Purpose::Verify, _) => {
-                *looks += 1;
-                let pause = caps::VERIFY_POLL_FIRST_MS << (*looks - 1).min(16);
-                Some(Duration::from_millis(pause.min(caps::VERIFY_POLL_MOST_MS)))
-            }
-            _ => None,
-        };
-        if let Some(pause) = again {
-            self.timers.insert((now + pause, Timer::Look(*id, *purpose)));
-        }
-    }
-
-    fn apply_judged(&mut self, judged: &IntentJudged) {
-        let now = self.now;
-        self.looks.remove(&(judged.intent, Purpose::Guard));
-        match judged.verdict {
-            // What follows an admission is said by the attempt.
-            Verdict::Admitted => {}
-            Verdict::NeedsApproval(_) => {
-                if let Some(intent) = self.intents.get_mut(&judged.intent) {
-                    intent.stage = Stage::Approval;
-                    let (_, until) = self.configuration.approval.deadlines(now);
-                    self.timers.insert((until, Timer::Approval(judged.intent)));
-                }
-            }
-            Verdict::Refused(check) => {
-                if check == CheckName::Stop
-                    && let Some(concern) = self.concern_mut(judged.episode, &judged.policy)
-                {
-                    concern.halted = true;
-                }
-                self.close(judged.intent, "refused");
-            }
-            Verdict::Observed => self.close(judged.intent, "observed"),
-        }
-    }
-
-    fn apply_attempt_started(&mut self, attempt: &AttemptStarted) {
-        let (now, moment, held) = (self.now, self.moment(), self.held);
-        let Some(intent) = self.intents.get_mut(&attempt.intent) else { return };
-        let first = intent.attempts == 0;
-        intent.attempts = attempt.attempt;
-        intent.stage = Stage::Attempting { since: now };
-        self.busy.insert(attempt.target.clone(), attempt.intent);
-        if !first {
-            return;
-        }
-        let (episode, policy) = (intent.episode, intent.policy.clone());
-        let change = Change::read(&attempt.action, &attempt.parameters).ok();
-        let change = change.zip(intent.before.as_deref());
-        let direction = change.as_ref().map_or(Direction::Neither, |(change, before)| change.direction(before));
-        let changing = change.as_ref().map_or(0, |(change, before)| change.changing(before));
-        if direction != Direction::Neither {
-            let swing = Swing { direction, at: moment, intent: attempt.intent, policy: policy.clone() };
-            self.swings.note(&attempt.target, swing, |at| at.age(held, now));
-        }
-        if let Some(concern) = self.concern_mut(episode, &policy) {
-            concern.acted = true;
-        }
-        let (action, target) = (attempt.action.clone(), attempt.target.clone());
-        let admission = Admission { intent: attempt.intent, episode, action, policy, target };
-        self.ledger.admit(admission, changing, moment, |at| at.age(held, now));
-    }
-
-    fn apply_attempt_ended(&mut self, ended: &AttemptEnded) {
-        let now = self.now;
-        let settle = self.configuration.timing.settle();
-        let Some(intent) = self.intents.get_mut(&ended.intent) else { return };
-        let Stage::Attempting { since } = intent.stage else { return };
-        match &ended.result {
-            CallResult::Done { .. } => self.verify(ended.intent),
-            // The record that says that it is over follows.
-            CallResult::Refused { .. } => {}
-            CallResult::NotDone { .. } => {
-                let pause = Duration::from_secs(caps::ATTEMPT_RETRY_S << (intent.attempts - 1).min(16));
-                intent.stage = Stage::Waiting { looks_failed: 0 };
-                self.timers.insert((now + pause, Timer::Look(ended.intent, Purpose::Guard)));
-            }
-            CallResult::Unknown { .. } => {
-                intent.stage = Stage::Unknown { since, looks_failed: 0 };
-                // Not before the call can no longer land.
-                self.timers.insert(((since + settle).max(now), Timer::Look(ended.intent, Purpose::Trace)));
-            }
-        }
-    }
-
-    fn verify(&mut self, id: IntentId) {
-        let Some(intent) = self.intents.get_mut(&id) else { return };
-        let Ok(change) = Change::read(&intent.proposal.action, &intent.proposal.parameters) else { return };
-        let asked = intent
-            .proposal
-            .verify_within
-            .map(|seconds| Duration::from_secs(u64::from(seconds).clamp(1, caps::VERIFY_WITHIN_MOST_S)));
-        let deadline = self.now + asked.unwrap_or_else(|| change.verify_within());
-        intent.stage = Stage::Verifying { deadline, looks: 0 };
-        let first = self.now + Duration::from_millis(caps::VERIFY_POLL_FIRST_MS);
-        self.timers.insert((first, Timer::Look(id, Purpose::Verify)));
-    }
-
-    fn apply_settled(&mut self, settled: &AttemptSettled) {
-        match settled.settled {
-            Settled::Seen => self.verify(settled.intent),
-            Settled::NotSeen => {
-                if let Some(intent) = self.intents.get_mut(&settled.intent) {
-                    intent.stage = Stage::Waiting { looks_failed: 0 };
-                    self.looks.insert((settled.intent, Purpose::Guard));
-                }
-            }
-            // The record that says that it is over follows.
-            Settled::ForAPerson => {}
-        }
-    }
-
-    fn apply_intent_ended(&mut self, id: IntentId, how: IntentEnd) {
-        let Some(intent) = self.intents.get(&id) else { return };
-        let (episode, policy, undo_of) = (intent.episode, intent.policy.clone(), intent.undo_of);
-        self.streaks.end(intent, how);
-        self.close(id, &how.to_string());
-        if how == IntentEnd::Verified
-            && let Some(undone) = undo_of
-            && let Some(concern) = self.concern_mut(episode, &policy)
-            && let Some(past) = concern.past.iter_mut().find(|past| past.id == undone)
-        {
-            past.state = IntentEnd::Undone.to_string();
-        }
-        let open = self.episodes.get(&episode).is_some_and(|episode| episode.ended.is_none());
-        let idle = self.concern(episode, &policy).is_some_and(|concern| concern.phase == Phase::Idle);
-        match how {
-            IntentEnd::Unverified if open => self.trigger(episode, &policy, Trigger::Unverified),
-            // What people approved is no longer the plan: the policy looks again, at things as they are.
-            IntentEnd::Void if open && idle => self.trigger(episode, &policy, Trigger::LookAgain),
-            _ => {}
-        }
-    }
-
-    /// The intent is over: it moves into the history of its concern.
-    fn close(&mut self, id: IntentId, word: &str) {
-        let Some(intent) = self.intents.remove(&id) else { return };
-        self.approvals.close(id, Closed::Void);
-        let moment = self.moment();
-        self.ledger.end(id, moment);
-        for purpose in [Purpose::Guard, Purpose::Trace, Purpose::Verify] {
-            self.looks.remove(&(id, purpose));
-        }
-        if let Ok(target) = intent.proposal.target.parse::<Target>()
-            && self.busy.get(&target) == Some(&id)
-        {
-            self.busy.remove(&target);
-        }
-        let past = intent.as_past(word);
-        if let Some(concern) = self.concern_mut(intent.episode, &intent.policy) {
-            concern.remember(id, past);
-        }
-    }
-
-    /// Whether a policy acts for real.
-    #[must_use]
-    pub fn mode(&self, policy: &PolicyName) -> Mode {
-        self.configuration.policies.get(policy).map_or(Mode::Off, |policy| policy.mode)
     }
 }

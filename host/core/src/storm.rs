@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{caps, state::Moment, target::Target};
+use crate::{caps, target::Target, time::Moment};
 
 /// When many alert at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

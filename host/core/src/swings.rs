@@ -14,8 +14,8 @@ use crate::{
     action::Direction,
     caps,
     name::{IntentId, PolicyName},
-    state::Moment,
     target::Target,
+    time::Moment,
 };
 
 /// What conflicts are recognised, and from when on they go to a person.

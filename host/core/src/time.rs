@@ -71,6 +71,31 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// When something was done, such that a clock that was set ahead does not make it older until a person accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Moment {
+    at: Timestamp,
+    held: Duration,
+}
+
+impl Moment {
+    /// A time on a clock that was set ahead by `held`.
+    pub(crate) const fn new(at: Timestamp, held: Duration) -> Self {
+        Self { at, held }
+    }
+
+    /// How long ago it was, at a time on a clock that was set ahead by `held` and not accepted.
+    pub(crate) fn age(self, held: Duration, now: Timestamp) -> Duration {
+        now.before(held).since(self.at.before(self.held))
+    }
+
+    /// A person accepts the time: it is as old as it looks.
+    pub(crate) fn accept(&mut self) {
+        self.held = Duration::ZERO;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,9 +38,9 @@ use crate::{
     look::Reading,
     name::{EpisodeId, IntentId},
     record::{AttemptStarted, CheckName, Checked, Fact, IntentJudged, PluginActivated, Verdict},
-    state::{Moment, State},
+    state::State,
     target::Target,
-    time::Timestamp,
+    time::{Moment, Timestamp},
 };
 
 /// An intent, with the host's own reading of its target, before the guard.
