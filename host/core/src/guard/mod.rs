@@ -20,6 +20,7 @@ mod oscillation;
 mod reach;
 mod recurrence;
 mod rules;
+mod slices;
 mod stale;
 mod stop;
 mod storm;

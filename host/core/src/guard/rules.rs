@@ -15,7 +15,7 @@ use cedar_policy::{
 };
 use miette::Diagnostic;
 
-use super::memory::Memory;
+use super::{memory::Memory, slices::Slices};
 
 /// The schema that rules are validated against, in Cedar's own notation.
 pub const SCHEMA: &str = include_str!("balm.cedarschema");
@@ -27,6 +27,7 @@ pub struct Rules {
     authorizer: Authorizer,
     /// The actions and the groups they are in.
     pub(super) actions: Entities,
+    slices: Slices,
     memory: Memory,
 }
 
@@ -111,7 +112,7 @@ impl Rules {
 
     fn of(set: PolicySet) -> Self {
         let actions = schema().action_entities().expect("our schema's actions form no cycle");
-        Self { set, authorizer: Authorizer::new(), actions, memory: Memory::default() }
+        Self { set, authorizer: Authorizer::new(), actions, slices: Slices::default(), memory: Memory::default() }
     }
 
     /// How many rules there are.
@@ -128,7 +129,8 @@ impl Rules {
     fn ask_cedar(&self, question: &Question<'_>) -> Result<String, String> {
         let (request, entities) =
             self.build(question).map_err(|error| format!("the rules cannot be asked: {error}"))?;
-        let response = self.authorizer.is_authorized(&request, &self.set, &entities);
+        let rules = self.slices.of(&self.set, &self.actions, &request);
+        let response = self.authorizer.is_authorized(&request, &rules, &entities);
         let names = || {
             let mut names: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
             names.sort();
@@ -344,6 +346,56 @@ mod tests {
         for text in denies {
             assert!(ask(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn leaving_out_rules_whose_head_does_not_fit_changes_no_answer() {
+        let principals = [
+            "principal",
+            r#"principal == Policy::"web-cpu""#,
+            r#"principal == Policy::"other""#,
+            "principal is Policy",
+        ];
+        let actions = [
+            "action",
+            r#"action == Action::"ecs:scale-service""#,
+            r#"action == Action::"ecs:stop-task""#,
+            r#"action in Action::"scale""#,
+            r#"action in [Action::"restart", Action::"asg:set-desired-capacity"]"#,
+        ];
+        let resources = [
+            "resource",
+            r#"resource == Service::"arn:aws:ecs:eu-central-1:123456789012:service/prod/web""#,
+            r#"resource == Service::"arn:aws:ecs:eu-central-1:123456789012:service/prod/api""#,
+            r#"resource in Cluster::"arn:aws:ecs:eu-central-1:123456789012:cluster/prod""#,
+            r#"resource in Account::"999999999999""#,
+            "resource is Group",
+        ];
+        let tags = [("team".to_owned(), "web".to_owned())].into();
+        let questions = [
+            question(&tags),
+            Question { action: "ecs:stop-task", ..question(&tags) },
+            Question { policy: "other".into(), ..question(&tags) },
+            Question { action: "asg:set-desired-capacity", resource: group(&tags), ..question(&tags) },
+        ];
+        let mut fitting = 0;
+        let heads = principals.iter().flat_map(|p| actions.map(|a| format!("{p}, {a}")));
+        for head in heads.flat_map(|head| resources.map(|resource| format!("{head}, {resource}"))) {
+            for effect in ["permit", "forbid"] {
+                let text = format!("{effect}({head}); permit(principal, action, resource);");
+                // What can never fit is a mistake of its own.
+                let Ok(rules) = compile(&text) else { continue };
+                for question in &questions {
+                    let (request, entities) = rules.build(question).expect("a question");
+                    let whole = rules.authorizer.is_authorized(&request, &rules.set, &entities);
+                    let slice = rules.slices.of(&rules.set, &rules.actions, &request);
+                    let sliced = rules.authorizer.is_authorized(&request, &slice, &entities);
+                    assert_eq!(whole, sliced, "{text}\n{request}");
+                    fitting += slice.num_of_policies() - 1;
+                }
+            }
+        }
+        assert!(fitting > 100, "{fitting} heads fit");
     }
 
     #[test]
