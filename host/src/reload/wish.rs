@@ -227,7 +227,7 @@ impl Loader {
 pub(super) fn find<'a>(versions: Option<&'a Versions>, begins: &str) -> Result<&'a Version, String> {
     let known = versions.map(Versions::known).unwrap_or_default();
     if begins.len() < 8 {
-        return Err("has many versions: write at least 8 digits of the digest".into());
+        return Err("needs more of a version: write at least 8 digits of its digest".into());
     }
     let mut found = known.iter().filter(|version| version.digest.to_string().starts_with(begins));
     match (found.next(), found.next()) {
