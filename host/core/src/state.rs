@@ -122,7 +122,8 @@ impl State {
     }
 
     /// A time without what the clock was set ahead by, until a person accepts it: no wait is over sooner for it.
-    pub(crate) fn steady(&self, now: Timestamp) -> Timestamp {
+    #[must_use]
+    pub fn steady(&self, now: Timestamp) -> Timestamp {
         now.before(self.held)
     }
 

@@ -33,7 +33,7 @@ use tokio::{runtime::Handle, sync::watch};
 
 use self::{
     limits::{LOOK_EVERY, NICENESS, READ_BYTES, REST_TIMES, SAVE_AFTER, SAVE_LEAST, STATES},
-    retention::Closed,
+    retention::{Closed, Horizon},
     scrub::Broken,
     states::Saved,
 };
@@ -45,7 +45,6 @@ pub(crate) use self::{
 };
 use crate::{
     audit::Audit,
-    clock,
     engine::Inbox,
     journal::{self, Log, LogError, Segment},
 };
@@ -106,8 +105,7 @@ struct Running {
     parts: Upkeep,
     /// Saved states that the chain vouches for, oldest first; at most [`STATES`].
     saved: Vec<Saved>,
-    /// The oldest record that is needed, as the last saved state says.
-    needed: Seq,
+    horizon: Horizon,
     saved_at: Instant,
     saving_took: Duration,
     /// What was wrong the last time, so that it is said once.
@@ -128,7 +126,7 @@ impl Upkeep {
     pub(crate) fn start(self, found: Found) -> std::io::Result<thread::JoinHandle<()>> {
         let running = Running {
             saved: found.used.into_iter().collect(),
-            needed: Seq::ZERO,
+            horizon: Horizon::NOTHING,
             saved_at: Instant::now(),
             saving_took: Duration::ZERO,
             complained: String::new(),
@@ -256,7 +254,7 @@ impl Running {
             }
         }
         let saved = states.write(engine.state(), chain, expected * 2, settings.reserve_bytes)?;
-        self.needed = engine.state().oldest_needed();
+        self.horizon = Horizon::of(engine.state());
         drop(engine);
         self.vouch(saved)
     }
@@ -320,9 +318,8 @@ impl Running {
         let all_bytes = files.iter().map(|file| file.size()).sum();
         // The older of the saved states must still lead to the present.
         let older = self.saved.first().map_or(Seq::ZERO, |saved| saved.chain.seq.next());
-        let needed = older.min(self.parts.audit.head().next()).min(self.needed);
-        let now = clock::wall();
-        let Some((count, why)) = self.parts.settings.keep.to_drop(&closed, all_bytes, needed, now) else {
+        let needed = older.min(self.parts.audit.head().next()).min(self.horizon.needed);
+        let Some((count, why)) = self.parts.settings.keep.to_drop(&closed, all_bytes, needed, self.horizon.now) else {
             return Ok(());
         };
         let Some(next) = files.get(count) else { return Ok(()) };

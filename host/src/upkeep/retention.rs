@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use balm_core::{name::Seq, time::Timestamp};
+use balm_core::{name::Seq, state::State, time::Timestamp};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,24 @@ pub(super) struct Closed {
     pub(super) until: Timestamp,
     /// Bytes of the disk that it takes.
     pub(super) bytes: u64,
+}
+
+/// What the last saved state says of what may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Horizon {
+    /// The oldest record that is needed.
+    pub(super) needed: Seq,
+    /// What time it was, without what the clock was set ahead by and nobody accepted: a wrong clock makes nothing old.
+    pub(super) now: Timestamp,
+}
+
+impl Horizon {
+    /// Before anything was saved nothing may go.
+    pub(super) const NOTHING: Self = Self { needed: Seq::ZERO, now: Timestamp::EPOCH };
+
+    pub(super) fn of(state: &State) -> Self {
+        Self { needed: state.oldest_needed(), now: state.steady(state.now) }
+    }
 }
 
 impl Retention {

@@ -9,7 +9,7 @@ use balm_core::{
     input::Input,
     line::Chain,
     name::Seq,
-    record::{HistoryDropped, HostStarted, Record, StateSaved},
+    record::{HistoryDropped, HostStarted, Person, Record, StateSaved},
     state::State,
     time::Timestamp,
 };
@@ -33,6 +33,8 @@ struct Bench {
     journal: Journal,
     log: Arc<Log>,
     alerts: u64,
+    /// How far its clock is ahead, in milliseconds.
+    ahead: u64,
 }
 
 impl Bench {
@@ -44,7 +46,7 @@ impl Bench {
         let Opened { journal, log, .. } = read.open(SMALL).unwrap();
         let first = genesis("host".into(), "0.1.0", Timestamp::EPOCH);
         engine.replay(&first);
-        let mut bench = Self { dir, states, engine, journal, log, alerts: 0 };
+        let mut bench = Self { dir, states, engine, journal, log, alerts: 0, ahead: 0 };
         bench.write(&[first]);
         let started = HostStarted { version: "0.1.0".into(), engine: "none".into() };
         bench.take(Input::Started(started));
@@ -62,7 +64,7 @@ impl Bench {
     }
 
     fn take(&mut self, input: Input) {
-        let records = self.engine.take(input, Timestamp::from_millis(1_000 + self.alerts)).records;
+        let records = self.engine.take(input, Timestamp::from_millis(1_000 + self.alerts + self.ahead)).records;
         self.write(&records);
     }
 
@@ -436,4 +438,21 @@ fn a_reader_of_dropped_records_is_told_so() {
     assert!(matches!(bench.log.lines(at, 1), Err(LogError::Dropped(first)) if first == bench.files()[0]));
     assert!(matches!(bench.log.read(Seq(1)), Err(LogError::Absent(Seq(1)))));
     assert!(!bench.log.lines(last, 1).unwrap().0.is_empty(), "places behind stay what they were");
+}
+
+#[test]
+fn a_clock_that_leapt_ahead_makes_nothing_old_until_a_person_accepts_it() {
+    let mut bench = Bench::new("history-clock");
+    bench.alerts(200);
+    bench.ahead = 365 * 86_400_000;
+    bench.take(Input::ClockJumped(bench.ahead));
+    bench.alerts(3);
+    let keep = Retention { age: Some(Duration::from_secs(86_400)), bytes: None };
+    let dropped = |bench: &Bench| {
+        let closed = closed(&bench.log.files()).unwrap();
+        keep.to_drop(&closed, 0, Seq(u64::MAX), Horizon::of(bench.engine.state()).now)
+    };
+    assert_eq!(dropped(&bench), None);
+    bench.take(Input::ClockAccepted(Person { who: "ada".into(), why: "it was wrong before".into() }));
+    assert!(dropped(&bench).is_some_and(|(files, _)| files > 3), "now a year has passed");
 }
