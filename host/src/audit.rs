@@ -63,6 +63,8 @@ pub(crate) struct Audit {
 struct Shared {
     records: Tree,
     episodes: Tree,
+    /// The first record that is in it, or will be: where old records are no longer kept, one that is built again begins there.
+    first: Seq,
     /// The last record that is in it.
     head: watch::Sender<Seq>,
 }
@@ -95,6 +97,9 @@ pub(crate) enum AuditError {
         /// The journal's.
         journal: Seq,
     },
+    /// It begins behind them, since the journal did when it was built.
+    #[error("the records before {0} are no longer kept")]
+    Dropped(Seq),
     /// What is in it is not what was put in.
     #[error("record {0} in the audit database is damaged; it is built again from the journal at the next start")]
     Damaged(Seq),
@@ -139,8 +144,10 @@ pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, 
     forget_after(&records, head)?;
     let sync = File::open(dir.join("db")).map_err(|source| AuditError::Io { what: "opened", source })?;
     // Records that the journal no longer keeps cannot be copied any more.
-    let from = log.position(head.next().max(log.first()))?;
-    let shared = Arc::new(Shared { records, episodes, head: watch::Sender::new(head) });
+    let next = head.next().max(log.first());
+    let first = records.first()?.and_then(|(key, _)| seq_of(&key)).unwrap_or(next);
+    let from = log.position(next)?;
+    let shared = Arc::new(Shared { records, episodes, first, head: watch::Sender::new(head) });
     Ok(Opened { audit: Audit { shared }, db, sync, from, rebuilt, lost })
 }
 
@@ -435,6 +442,11 @@ fn episode_key(episode: EpisodeId, seq: Seq) -> [u8; 16] {
 }
 
 impl Audit {
+    /// The first record that can be asked for.
+    pub(crate) fn first(&self) -> Seq {
+        self.shared.first
+    }
+
     /// The last record that can be asked for. Answers may be older than the journal by what is not copied yet.
     pub(crate) fn head(&self) -> Seq {
         *self.shared.head.borrow()
@@ -450,6 +462,9 @@ impl Audit {
     pub(crate) fn lines(&self, from: Seq, most: usize) -> Result<Vec<Vec<u8>>, AuditError> {
         let head = self.head();
         let (mut lines, mut next) = (Vec::new(), from.max(Seq::ZERO.next()));
+        if next < self.first() {
+            return Err(AuditError::Dropped(self.first()));
+        }
         while lines.len() < most && next <= head {
             let Some((start, value)) = packed(&self.shared.records, next)? else {
                 return Err(AuditError::Damaged(next));
@@ -467,9 +482,11 @@ impl Audit {
         Ok(lines)
     }
 
-    /// The lines of the records of an episode from one on, oldest first, as many as there is room for.
+    /// The lines of the records of an episode from one on, oldest first, as many as there is room for. The record that it
+    /// began with may be no longer kept.
     pub(crate) fn episode(&self, episode: EpisodeId, from: Seq, room: Room) -> Result<Vec<Vec<u8>>, AuditError> {
-        let mut lines = if from <= episode.0 { self.lines(episode.0, 1)? } else { Vec::new() };
+        let has_first = from <= episode.0 && episode.0 >= self.first();
+        let mut lines = if has_first { self.lines(episode.0, 1)? } else { Vec::new() };
         let (first, last) = (episode_key(episode, Seq::ZERO), episode_key(episode, Seq(u64::MAX)));
         // The batch that the first record is in may begin before it.
         let before = self.shared.episodes.range(first..=episode_key(episode, from)).next_back().transpose()?;

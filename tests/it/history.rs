@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use balm_core::{name::Seq, record::Fact};
+use balm_core::{name::Seq, record::Fact, time::Timestamp};
 use balm_tests::harness::{
     Dir,
     cloud::Cloud,
     grafana::{Alert, body},
     host::{Files, Host},
-    journal, wait,
+    journal, socket, wait,
 };
 use serde_json::Value;
 
@@ -299,10 +299,40 @@ fn with_old_records_dropped_the_rest_is_found_replayed_exported_backed_up_and_go
     let host = other.start();
     assert_eq!(other.plugin("scale-ecs-service")["state"], "active", "its bytes are in the backup");
     assert_eq!(wait_until_verified(&other)["damage"], Value::Null);
+    answers_from_its_first_record_on(&other);
     host.stop();
     fs::remove_dir_all(other.data().join("state")).expect("it is there");
     let told = other.refuses_to_start();
     assert!(told.contains("restore the files in `state` from a backup"), "{told}");
+}
+
+/// What is asked of a host whose audit database was built from a journal without its old records.
+fn answers_from_its_first_record_on(files: &Files) {
+    files.wait_for_rest();
+    let ask = |path: &str| socket::get(&files.data(), path);
+    let page = |question: &str| {
+        let page = ask(&format!("/v1/records?{question}")).expect("an answer");
+        page["records"].as_array().expect("records").clone()
+    };
+    let seqs =
+        |question: &str| -> Vec<u64> { page(question).iter().filter_map(|record| record["seq"].as_u64()).collect() };
+    let first = journals(files).remove(0).file_stem().and_then(|name| name.to_str()?.parse().ok());
+    let first: u64 = first.expect("a number");
+    assert!(first > 1, "old records are no longer kept");
+    assert_eq!(seqs("limit=2"), [first, first + 1], "oldest first");
+    assert_eq!(seqs("limit=2&from=1"), [first, first + 1]);
+    assert_eq!(seqs(&format!("limit=5&order=newest&to={}", first + 1)), [first + 1, first], "newest first");
+    assert_eq!(seqs("limit=1&since=2020-01-01T00:00:00Z"), [first], "by time");
+    assert_eq!(seqs("until=2020-01-01T00:00:00Z"), [] as [u64; 0]);
+    let newest = page("limit=1&order=newest").remove(0);
+    let at = Timestamp::from_millis(newest["at"].as_u64().expect("a time"));
+    let since = page(&format!("since={at}&limit=1000"));
+    assert!(since.iter().all(|record| record["at"].as_u64() >= newest["at"].as_u64()), "{since:?}");
+    assert!(since.contains(&newest), "{since:?}");
+    let told = ask("/v1/records/1").expect_err("it is no longer kept").to_string();
+    assert!(told.contains(&format!("the records before {first} are no longer kept")) && told.contains("404"), "{told}");
+    let told = ask("/v1/episodes/1").expect_err("it is no longer kept").to_string();
+    assert!(told.contains("404") && told.contains("belongs to no episode"), "{told}");
 }
 
 #[test]

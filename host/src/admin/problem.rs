@@ -84,7 +84,10 @@ impl Problem {
 
 impl From<AuditError> for Problem {
     fn from(error: AuditError) -> Self {
-        Self::unavailable(error.to_string())
+        match error {
+            AuditError::Dropped(_) => Self::absent(error.to_string()),
+            error => Self::unavailable(error.to_string()),
+        }
     }
 }
 
