@@ -14,7 +14,7 @@ mod states;
 mod verified;
 
 use std::{
-    fs,
+    fs, io,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -91,7 +91,7 @@ pub(crate) struct Found {
 #[derive(Debug, thiserror::Error)]
 enum NotSaved {
     #[error("{0}")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     #[error("{0}")]
     Log(#[from] LogError),
     #[error("record {0} in the journal is not what was written")]
@@ -123,7 +123,7 @@ impl Found {
 
 impl Upkeep {
     /// Begin. The thread ends when `ending` says so.
-    pub(crate) fn start(self, found: Found) -> std::io::Result<thread::JoinHandle<()>> {
+    pub(crate) fn start(self, found: Found) -> io::Result<thread::JoinHandle<()>> {
         let running = Running {
             saved: found.used.into_iter().collect(),
             horizon: Horizon::NOTHING,
@@ -334,10 +334,13 @@ impl Running {
 }
 
 /// Delete the files whose dropping is on record, oldest first, so that what is left is whole whenever the host ends.
-fn delete(log: &Log, upto: Seq) -> std::io::Result<()> {
+fn delete(log: &Log, upto: Seq) -> io::Result<()> {
     for pair in log.files().windows(2).take_while(|pair| pair[1].first() <= upto.next()) {
-        log.drop_oldest();
-        fs::remove_file(pair[0].path())?;
+        match fs::remove_file(pair[0].path()) {
+            // One that is still there is still the first: without it and with one before it there would be a hole.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => log.drop_oldest(),
+        }
         if let Some(dir) = pair[0].path().parent() {
             journal::sync_dir(dir)?;
         }
@@ -352,7 +355,8 @@ fn finish_dropping(log: &Log, begins: Chain, dropped: Chain) -> Chain {
     }
     if let Err(error) = delete(log, dropped.seq) {
         tracing::warn!(%error, "old records that are dropped cannot be deleted");
-        return begins;
+        let left = log.files().first().map(|first| journal::chain_before(first.path(), first.first()));
+        return left.and_then(Result::ok).unwrap_or(begins);
     }
     dropped
 }

@@ -456,3 +456,30 @@ fn a_clock_that_leapt_ahead_makes_nothing_old_until_a_person_accepts_it() {
     bench.take(Input::ClockAccepted(Person { who: "ada".into(), why: "it was wrong before".into() }));
     assert!(dropped(&bench).is_some_and(|(files, _)| files > 3), "now a year has passed");
 }
+
+#[test]
+fn a_file_that_cannot_be_deleted_stays_the_first_and_leaves_no_hole() {
+    let (bench, dropped, count) = with_dropped("history-undeleted");
+    assert!(count > 2);
+    let upto = Chain { seq: dropped.upto, hash: dropped.hash };
+    let (second, third) = (bench.log.files()[1].clone(), bench.log.files()[2].clone());
+    // A directory cannot be deleted as a file can.
+    let aside = bench.data().join("aside");
+    let swap = |away: &Path| {
+        fs::rename(away, &aside).unwrap();
+        fs::create_dir(away).unwrap();
+    };
+    let swap_back = |away: &Path| {
+        fs::remove_dir(away).unwrap();
+        fs::rename(&aside, away).unwrap();
+    };
+    swap(second.path());
+    for _ in 0..2 {
+        delete(&bench.log, upto.seq).unwrap_err();
+        assert_eq!(bench.files()[0], second.first(), "it is still the first");
+        assert!(third.path().exists(), "and nothing behind it is gone");
+    }
+    swap_back(second.path());
+    assert!(bench.used().is_some(), "there is no hole");
+    assert_eq!(finish_dropping(&bench.log, Chain::START, upto), upto);
+}
