@@ -124,15 +124,19 @@ impl Found {
 impl Upkeep {
     /// Begin. The thread ends when `ending` says so.
     pub(crate) fn start(self, found: Found) -> io::Result<thread::JoinHandle<()>> {
-        let running = Running {
+        let running = self.begin(&found);
+        thread::Builder::new().name("balm-upkeep".into()).spawn(move || running.run(found))
+    }
+
+    fn begin(self, found: &Found) -> Running {
+        Running {
             saved: found.used.into_iter().collect(),
             horizon: Horizon::NOTHING,
             saved_at: Instant::now(),
             saving_took: Duration::ZERO,
             complained: String::new(),
             parts: self,
-        };
-        thread::Builder::new().name("balm-upkeep".into()).spawn(move || running.run(found))
+        }
     }
 }
 
@@ -171,6 +175,8 @@ impl Running {
     /// Check what the start did not read.
     fn scrub(&mut self, begins: Chain, ends: Chain, checked_to: Chain) {
         if begins == ends {
+            // Nothing is left of that, perhaps since it was dropped.
+            self.parts.verified.advance(checked_to.seq);
             return;
         }
         let Upkeep { log, verified, ending, .. } = &self.parts;

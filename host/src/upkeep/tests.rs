@@ -13,12 +13,14 @@ use balm_core::{
     state::State,
     time::Timestamp,
 };
+use tokio::runtime::Runtime;
 
 use super::{
     scrub::{Broken, scrub},
     *,
 };
 use crate::{
+    audit,
     journal::{Journal, Layout, OpenError, Opened},
     test_dir::TestDir,
 };
@@ -117,6 +119,30 @@ impl Bench {
 
     fn files(&self) -> Vec<Seq> {
         self.log.files().iter().map(|file| file.first()).collect()
+    }
+
+    /// The thread of a host that starts now, on this one, with an engine that has ended, and what that host found.
+    fn upkeep(&self, keep: Retention) -> (Running, Found, Runtime) {
+        let Recovered { engine, journal, used, .. } = self.recover().unwrap();
+        let (begins, checked_from, checked_to) = (journal.begins, journal.checked_from, journal.chain);
+        let found = Found { begins, checked_from, checked_to, dropped: engine.state().dropped, used };
+        let log = journal.open(SMALL).unwrap().log;
+        let runtime = Runtime::new().unwrap();
+        let (_, ending) = watch::channel(true);
+        let opened = audit::open(self.data(), &log, false).unwrap();
+        let (audit, copied) = opened.start(Arc::clone(&log), runtime.handle().clone(), ending).unwrap();
+        copied.join().unwrap();
+        let parts = Upkeep {
+            settings: Settings { save_every: 1, keep, reserve_bytes: 0 },
+            states: self.states.clone(),
+            log,
+            audit,
+            inbox: crate::engine::inbox().0,
+            verified: Arc::new(found.verified()),
+            runtime: runtime.handle().clone(),
+            ending: watch::channel(false).1,
+        };
+        (parts.begin(&found), found, runtime)
     }
 
     /// Check what a start did not read, after it has deleted what was dropped.
@@ -482,4 +508,17 @@ fn a_file_that_cannot_be_deleted_stays_the_first_and_leaves_no_hole() {
     swap_back(second.path());
     assert!(bench.used().is_some(), "there is no hole");
     assert_eq!(finish_dropping(&bench.log, Chain::START, upto), upto);
+}
+
+#[test]
+fn where_all_that_a_start_did_not_read_was_dropped_the_rest_is_verified() {
+    let (bench, dropped, _) = with_dropped("history-verified");
+    // The older one stands in the first file that is kept.
+    bench.damage(bench.states.list().unwrap()[0], Vec::clear);
+    let (mut running, found, _runtime) = bench.upkeep(Retention::default());
+    let verified = Arc::clone(&running.parts.verified);
+    assert!(verified.goes_on() && found.checked_from.seq == dropped.upto);
+    let begins = finish_dropping(&running.parts.log, found.begins, found.dropped);
+    running.scrub(begins, found.checked_from, found.checked_to);
+    assert!(!verified.goes_on() && verified.damage().is_none());
 }
