@@ -100,6 +100,14 @@ pub(crate) enum AuditError {
     /// It begins behind them, since the journal did when it was built.
     #[error("the records before {0} are no longer kept")]
     Dropped(Seq),
+    /// What is copied to it leaves something out.
+    #[error("record {found} was to be copied to the audit database where {expected} comes next")]
+    OutOfOrder {
+        /// The record behind the last that it has.
+        expected: Seq,
+        /// The one that was read.
+        found: Seq,
+    },
     /// What is in it is not what was put in.
     #[error("record {0} in the audit database is damaged; it is built again from the journal at the next start")]
     Damaged(Seq),
@@ -400,6 +408,10 @@ impl Packer {
                 let damaged = || AuditError::Damaged(self.head.map_or(Seq::ZERO, |head| head.seq).next());
                 let (hash, json) = line::split(line).ok_or_else(damaged)?;
                 let glance = line::glance(json).ok_or_else(damaged)?;
+                let expected = self.head.map_or(glance.seq, |head| head.seq.next());
+                if glance.seq != expected {
+                    return Err(AuditError::OutOfOrder { expected, found: glance.seq });
+                }
                 self.head = Some(Chain { seq: glance.seq, hash });
                 self.index(glance);
                 start.get_or_insert(glance.seq);
@@ -528,5 +540,37 @@ impl Audit {
             seq = seq.next();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use balm_core::{
+        line::Framing,
+        record::{ClockJumped, Fact, Record},
+        time::Timestamp,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_not_copied_where_another_comes_next() {
+        let (mut chain, mut lines) = (Chain::START, Vec::new());
+        for seq in (1..=4).map(Seq) {
+            let fact = Fact::ClockJumped(ClockJumped { by_ms: seq.0 });
+            let (mut line, record) = (Vec::new(), Record { seq, at: Timestamp::EPOCH, more: false, fact });
+            chain = line::write(chain, &record, Framing::default(), &mut line);
+            lines.push(line);
+        }
+        let mut packer = Packer::default();
+        packer.pack(&lines[1]).expect("it may begin anywhere");
+        packer.pack(&lines[2]).expect("and goes on");
+        for (other, found) in [(&lines[2], 3), (&lines[0], 1)] {
+            let refused = packer.pack(other).expect_err("it is not the next");
+            assert!(matches!(refused, AuditError::OutOfOrder { expected: Seq(4), found: Seq(n) } if n == found));
+        }
+        packer.pack(&lines[3]).expect("the next is taken");
+        let mut packer = Packer::default();
+        assert!(packer.pack(&[lines[0].clone(), lines[2].clone()].concat()).is_err(), "nor within one read");
     }
 }
