@@ -95,8 +95,18 @@ pub(crate) enum OpenError {
         why: LineError,
     },
     /// Where the chain is said to stand there is something else, or nothing.
-    #[error("record {0} is not where it should be in the journal")]
-    NotThere(Seq),
+    #[error("the journal has another record {0}, or none")]
+    Another(Seq),
+    /// The line that two files meet at is not what was written.
+    #[error(
+        "record {seq} is not where it should be, at the beginning or end of {path}: restore that file from a backup"
+    )]
+    NotThere {
+        /// Which record.
+        seq: Seq,
+        /// In which file.
+        path: String,
+    },
     /// Nothing says what came before the first record.
     #[error("the journal is not whole: {0}; restore the missing files from a backup")]
     Beginning(#[from] Unvouched),
@@ -171,7 +181,7 @@ pub(crate) fn read(data: &Path, from: Chain, mut each: impl FnMut(Record)) -> Re
         last = Some(Last { segment, file, believed: held.believed as u64, torn });
     }
     if !passed {
-        return Err(OpenError::NotThere(from.seq));
+        return Err(OpenError::Another(from.seq));
     }
     log.publish(chain);
     Ok(Good { data: data.to_owned(), dir, log, chain, checked_from, begins, last })
@@ -184,7 +194,7 @@ fn unread_files(found: &[(Seq, PathBuf)], from: Chain) -> Result<usize, OpenErro
     }
     match found.partition_point(|(first, _)| *first <= from.seq) {
         0 if found.first().is_some_and(|(first, _)| *first == from.seq.next()) => Ok(0),
-        0 => Err(OpenError::NotThere(from.seq)),
+        0 => Err(OpenError::Another(from.seq)),
         files => Ok(files - 1),
     }
 }
@@ -198,7 +208,22 @@ pub(crate) fn chain_before(path: &Path, first: Seq) -> Result<Chain, OpenError> 
     let line = first_line(&file).map_err(|source| failed(path, "read", source))?;
     let claim = line.as_deref().and_then(line::claims).filter(|(seq, _)| *seq == first);
     let chain = claim.and_then(|(seq, framing)| beginning::before(seq, framing));
-    chain.ok_or(OpenError::NotThere(first))
+    chain.ok_or_else(|| not_there(first, path))
+}
+
+fn not_there(seq: Seq, path: &Path) -> OpenError {
+    OpenError::NotThere { seq, path: path.display().to_string() }
+}
+
+/// Whether the first line of a file fits its own hash.
+fn begins_whole(path: &Path) -> bool {
+    let line = File::open(path).and_then(|file| first_line(&file)).ok().flatten();
+    let fits = |line: &[u8]| {
+        let (hash, json) = line::split(line)?;
+        let prev = line::claims(line)?.1.prev?;
+        Some(line::hash_after(&prev, json) == hash)
+    };
+    line.as_deref().and_then(fits) == Some(true)
 }
 
 fn first_line(file: &File) -> io::Result<Option<Vec<u8>>> {
@@ -233,7 +258,10 @@ fn unread_segment(
         Some(Chain { seq, hash })
     });
     if stands != Some(chain_before(next_path, *next)?) {
-        return Err(OpenError::NotThere(*next));
+        // Only the line that begins a file can be judged by itself.
+        let ends_wrong = begins_whole(next_path);
+        let (seq, at) = if ends_wrong { (Seq(next.0 - 1), path) } else { (*next, next_path) };
+        return Err(not_there(seq, at));
     }
     Ok(Arc::new(Segment::unread(path.clone(), file, *first, size, end)))
 }

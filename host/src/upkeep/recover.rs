@@ -66,16 +66,24 @@ pub(crate) fn recover(data: &Path, states: &States, accept_loss: bool) -> Result
 }
 
 fn newest(data: &Path, states: &States) -> Result<Recovered, RecoverError> {
+    let mut broken = None;
     for at in states.list()? {
         match from_state(data, states, at) {
             Ok(recovered) => return Ok(recovered),
             Err(Unused::Because(why)) => {
                 tracing::warn!(state = %states.path(at).display(), %why, "a saved state is not used");
+                if let StateError::Journal(error @ (OpenError::NotThere { .. } | OpenError::Missing { .. })) = why {
+                    broken.get_or_insert(error);
+                }
             }
             Err(Unused::Journal(error)) => return Err(error.into()),
         }
     }
-    whole(data).map_err(Into::into)
+    match whole(data) {
+        // The states may be good: it is the journal that does not lead on from them.
+        Err(no_state @ OpenError::NoState(_)) => Err(broken.unwrap_or(no_state).into()),
+        whole => whole.map_err(Into::into),
+    }
 }
 
 enum Unused {
@@ -104,7 +112,7 @@ fn from_state(data: &Path, states: &States, at: Seq) -> Result<Recovered, Unused
     let journal = match read {
         Ok(journal) => journal,
         // The journal has another record there, or none, or has it elsewhere.
-        Err(error @ (OpenError::NotThere(_) | OpenError::Missing { .. })) => {
+        Err(error @ (OpenError::Another(_) | OpenError::NotThere { .. } | OpenError::Missing { .. })) => {
             return Err(StateError::Journal(error).into());
         }
         Err(error) => return Err(Unused::Journal(error)),

@@ -117,6 +117,14 @@ impl Bench {
         fs::write(&path, bytes).unwrap();
     }
 
+    /// Write down that the files before this one are dropped.
+    fn drop_before(&mut self, file: &Segment) -> HistoryDropped {
+        let Chain { seq: upto, hash } = journal::chain_before(file.path(), file.first()).unwrap();
+        let dropped = HistoryDropped { upto, hash, bytes: 0, why: "a test".into() };
+        self.take(Input::HistoryDropped(dropped.clone()));
+        dropped
+    }
+
     fn files(&self) -> Vec<Seq> {
         self.log.files().iter().map(|file| file.first()).collect()
     }
@@ -401,9 +409,7 @@ fn with_dropped(name: &str) -> (Bench, HistoryDropped, usize) {
     let files = bench.log.files();
     let count = files.iter().take_while(|file| file.first() <= older).count() - 1;
     assert!(count > 3, "{count}");
-    let Chain { seq: upto, hash } = journal::chain_before(files[count].path(), files[count].first()).unwrap();
-    let dropped = HistoryDropped { upto, hash, bytes: 0, why: "a test".into() };
-    bench.take(Input::HistoryDropped(dropped.clone()));
+    let dropped = bench.drop_before(&files[count]);
     bench.alerts(10);
     (bench, dropped, count)
 }
@@ -521,4 +527,31 @@ fn where_all_that_a_start_did_not_read_was_dropped_the_rest_is_verified() {
     let begins = finish_dropping(&running.parts.log, found.begins, found.dropped);
     running.scrub(begins, found.checked_from, found.checked_to);
     assert!(!verified.goes_on() && verified.damage().is_none());
+}
+
+#[test]
+fn a_damaged_line_where_two_files_meet_is_named_with_its_file_and_not_blamed_on_the_states() {
+    let mut bench = Bench::new("history-boundary");
+    bench.alerts(150).save();
+    bench.alerts(50).save();
+    let dropped = bench.drop_before(&bench.log.files()[2].clone());
+    delete(&bench.log, dropped.upto).unwrap();
+    let (first, second) = (bench.log.files()[0].clone(), bench.log.files()[1].clone());
+    assert!(bench.used().is_some() && bench.states.list().unwrap().iter().all(|at| *at > second.first()));
+    let end = usize::try_from(first.end()).unwrap();
+    let last_line = fs::read(first.path()).unwrap()[..end - 1].iter().rposition(|c| *c == b'\n').unwrap() + 1;
+    let prev = b"\"prev\":\"";
+    let text = fs::read(second.path()).unwrap();
+    let prev = text.windows(prev.len()).position(|window| window == prev).unwrap() + prev.len();
+    for (file, at, seq) in [(&first, last_line, Seq(second.first().0 - 1)), (&second, prev, second.first())] {
+        let whole = fs::read(file.path()).unwrap();
+        let mut damaged = whole.clone();
+        damaged[at] = if damaged[at] == b'0' { b'1' } else { b'0' };
+        fs::write(file.path(), damaged).unwrap();
+        let refused = bench.recover().err().unwrap().to_string();
+        let wanted =
+            format!("record {seq} is not where it should be, at the beginning or end of {}", file.path().display());
+        assert!(refused.contains(&wanted) && refused.contains("restore that file from a backup"), "{refused}");
+        fs::write(file.path(), whole).unwrap();
+    }
 }
