@@ -159,7 +159,10 @@ impl Log {
     fn segment_of(&self, seq: Seq) -> Result<(usize, Arc<Segment>), LogError> {
         let segments = self.segments();
         let index = segments.kept.partition_point(|segment| segment.first <= seq).checked_sub(1);
-        let index = index.ok_or(LogError::Absent(seq))?;
+        let index = index.ok_or_else(|| match segments.kept.first() {
+            Some(first) if seq > Seq::ZERO => LogError::Dropped(first.first),
+            Some(_) | None => LogError::Absent(seq),
+        })?;
         Ok((segments.dropped + index, Arc::clone(&segments.kept[index])))
     }
 

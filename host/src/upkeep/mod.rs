@@ -96,6 +96,11 @@ enum NotSaved {
     Log(#[from] LogError),
     #[error("record {0} in the journal is not what was written")]
     Damaged(Seq),
+    #[error(
+        "no saved state can be used, and the records before {0} are no longer kept, so the next start will be refused: \
+        restore the files in `state` from a backup before this host is ended"
+    )]
+    NoState(Seq),
     #[error("the host ends")]
     Ending,
 }
@@ -226,6 +231,10 @@ impl Running {
                 let damage = self.place(seq);
                 self.tell_damage(damage);
             }
+            Err(error @ NotSaved::NoState(_)) => {
+                tracing::error!(%error, "the state cannot be saved");
+                self.parts.verified.found(error.to_string());
+            }
             Err(error) => self.complain(&error.to_string()),
         }
         (self.saved_at, self.saving_took) = (Instant::now(), began.elapsed());
@@ -240,7 +249,7 @@ impl Running {
 
     /// The last saved state, and every record since then.
     fn try_to_save(&mut self) -> Result<Saved, NotSaved> {
-        let (mut engine, mut chain, expected) = self.before();
+        let (mut engine, mut chain, expected) = self.before()?;
         let Upkeep { states, log, settings, .. } = &self.parts;
         let upto = log.durable();
         let mut position = log.position(chain.seq.next())?;
@@ -265,19 +274,22 @@ impl Running {
         self.vouch(saved)
     }
 
-    /// The last saved state that is still what was written; without one, the state before the first record.
-    fn before(&mut self) -> (Engine, Chain, u64) {
+    /// The last saved state that is still what was written; without one, the state before the first record, if that is kept.
+    fn before(&mut self) -> Result<(Engine, Chain, u64), NotSaved> {
         while let Some(saved) = self.saved.last() {
             match self.parts.states.read(saved.chain.seq) {
                 Ok((before, bytes)) if before.digest == saved.digest => {
-                    return (Engine::resuming(before.state), before.chain, bytes);
+                    return Ok((Engine::resuming(before.state), before.chain, bytes));
                 }
                 Ok(_) => self.complain("the saved state before it is another one than was saved"),
                 Err(why) => self.complain(&format!("the saved state before it is not used: {why}")),
             }
             self.saved.pop();
         }
-        (Engine::new(), Chain::START, 0)
+        match self.parts.log.first() {
+            first if first > Seq::ZERO.next() => Err(NotSaved::NoState(first)),
+            _ => Ok((Engine::new(), Chain::START, 0)),
+        }
     }
 
     /// Once its digest is on record, a saved state may be used, and those before the last two may go.

@@ -468,7 +468,8 @@ fn a_reader_of_dropped_records_is_told_so() {
     let last = bench.log.position(bench.log.durable().seq).unwrap();
     delete(&bench.log, bench.engine.state().dropped.seq).unwrap();
     assert!(matches!(bench.log.lines(at, 1), Err(LogError::Dropped(first)) if first == bench.files()[0]));
-    assert!(matches!(bench.log.read(Seq(1)), Err(LogError::Absent(Seq(1)))));
+    assert!(matches!(bench.log.read(Seq(1)), Err(LogError::Dropped(first)) if first == bench.files()[0]));
+    assert!(matches!(bench.log.read(Seq::ZERO), Err(LogError::Absent(Seq::ZERO))), "it never was");
     assert!(!bench.log.lines(last, 1).unwrap().0.is_empty(), "places behind stay what they were");
 }
 
@@ -554,4 +555,19 @@ fn a_damaged_line_where_two_files_meet_is_named_with_its_file_and_not_blamed_on_
         assert!(refused.contains(&wanted) && refused.contains("restore that file from a backup"), "{refused}");
         fs::write(file.path(), whole).unwrap();
     }
+}
+
+#[test]
+fn with_old_records_dropped_and_no_state_left_the_host_says_what_to_do_before_it_ends() {
+    let (bench, dropped, _) = with_dropped("history-stateless");
+    delete(&bench.log, dropped.upto).unwrap();
+    let (mut running, _, _runtime) = bench.upkeep(Retention::default());
+    let first = running.parts.log.first();
+    bench.states.keep(&[]).unwrap();
+    assert!(running.is_due());
+    running.save();
+    let told = running.parts.verified.damage().expect("it is told to whoever asks");
+    assert!(told.contains(&format!("the records before {first} are no longer kept")), "{told}");
+    assert!(told.contains("restore the files in `state` from a backup"), "{told}");
+    assert!(!running.is_due(), "it is said once");
 }
