@@ -12,6 +12,10 @@ pub(super) const SAVE_LEAST: u64 = 1_000;
 /// processor.
 pub(super) const REST_TIMES: u32 = 20;
 
+/// How often it is asked whether old records may be dropped, beside each time the state was saved: a quiet host saves
+/// nothing for days, and its records grow old all the same. What is kept is counted in days, so an hour late is in time.
+pub(super) const RETAIN_EVERY: Duration = Duration::from_secs(60 * 60);
+
 /// Saved states that are kept: one, and another should that one be damaged.
 pub(super) const STATES: usize = 2;
 

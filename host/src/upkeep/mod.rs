@@ -32,7 +32,7 @@ use balm_core::{
 use tokio::{runtime::Handle, sync::watch};
 
 use self::{
-    limits::{LOOK_EVERY, NICENESS, READ_BYTES, REST_TIMES, SAVE_AFTER, SAVE_LEAST, STATES},
+    limits::{LOOK_EVERY, NICENESS, READ_BYTES, REST_TIMES, RETAIN_EVERY, SAVE_AFTER, SAVE_LEAST, STATES},
     retention::{Closed, Horizon},
     scrub::Broken,
     states::Saved,
@@ -111,6 +111,7 @@ struct Running {
     /// Saved states that the chain vouches for, oldest first; at most [`STATES`].
     saved: Vec<Saved>,
     horizon: Horizon,
+    retained_at: Instant,
     saved_at: Instant,
     saving_took: Duration,
     /// What was wrong the last time, so that it is said once.
@@ -136,7 +137,8 @@ impl Upkeep {
     fn begin(self, found: &Found) -> Running {
         Running {
             saved: found.used.into_iter().collect(),
-            horizon: Horizon::NOTHING,
+            horizon: Horizon::nothing(),
+            retained_at: Instant::now(),
             saved_at: Instant::now(),
             saving_took: Duration::ZERO,
             complained: String::new(),
@@ -154,6 +156,8 @@ impl Running {
         while self.goes_on() {
             if self.is_due() {
                 self.save();
+                self.retain();
+            } else if self.retained_at.elapsed() >= RETAIN_EVERY {
                 self.retain();
             }
         }
@@ -320,6 +324,7 @@ impl Running {
 
     /// Drop what is beyond the bounds and needed by nobody.
     fn retain(&mut self) {
+        self.retained_at = Instant::now();
         let verified = &self.parts.verified;
         let unverified = verified.goes_on() || verified.damage().is_some();
         if self.parts.settings.keep == Retention::default() || self.saved.len() < STATES || unverified {
@@ -337,7 +342,8 @@ impl Running {
         // The older of the saved states must still lead to the present.
         let older = self.saved.first().map_or(Seq::ZERO, |saved| saved.chain.seq.next());
         let needed = older.min(self.parts.audit.head().next()).min(self.horizon.needed);
-        let Some((count, why)) = self.parts.settings.keep.to_drop(&closed, all_bytes, needed, self.horizon.now) else {
+        let Some((count, why)) = self.parts.settings.keep.to_drop(&closed, all_bytes, needed, self.horizon.now())
+        else {
             return Ok(());
         };
         let Some(next) = files.get(count) else { return Ok(()) };

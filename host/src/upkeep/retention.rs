@@ -4,7 +4,7 @@
 //! state or people may still ask for is behind it, the audit database has it, and it was found whole. A record says first up
 //! to which one records are gone and with which hash, so that the rest can be checked as before. It refuses to delete.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use balm_core::{name::Seq, state::State, time::Timestamp};
 
@@ -34,15 +34,28 @@ pub(super) struct Horizon {
     /// The oldest record that is needed.
     pub(super) needed: Seq,
     /// What time it was, without what the clock was set ahead by and nobody accepted: a wrong clock makes nothing old.
-    pub(super) now: Timestamp,
+    now: Timestamp,
+    /// When that was, on a clock that nobody sets.
+    seen: Instant,
 }
 
 impl Horizon {
     /// Before anything was saved nothing may go.
-    pub(super) const NOTHING: Self = Self { needed: Seq::ZERO, now: Timestamp::EPOCH };
+    pub(super) fn nothing() -> Self {
+        Self { needed: Seq::ZERO, now: Timestamp::EPOCH, seen: Instant::now() }
+    }
 
     pub(super) fn of(state: &State) -> Self {
-        Self { needed: state.oldest_needed(), now: state.steady(state.now) }
+        Self { needed: state.oldest_needed(), now: state.steady(state.now), seen: Instant::now() }
+    }
+
+    /// What time it is, as far as the process itself knows.
+    pub(super) fn now(self) -> Timestamp {
+        self.after(self.seen.elapsed())
+    }
+
+    pub(super) fn after(self, passed: Duration) -> Timestamp {
+        self.now + passed
     }
 }
 

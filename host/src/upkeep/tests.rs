@@ -483,7 +483,7 @@ fn a_clock_that_leapt_ahead_makes_nothing_old_until_a_person_accepts_it() {
     let keep = Retention { age: Some(Duration::from_secs(86_400)), bytes: None };
     let dropped = |bench: &Bench| {
         let closed = closed(&bench.log.files()).unwrap();
-        keep.to_drop(&closed, 0, Seq(u64::MAX), Horizon::of(bench.engine.state()).now)
+        keep.to_drop(&closed, 0, Seq(u64::MAX), Horizon::of(bench.engine.state()).now())
     };
     assert_eq!(dropped(&bench), None);
     bench.take(Input::ClockAccepted(Person { who: "ada".into(), why: "it was wrong before".into() }));
@@ -570,4 +570,16 @@ fn with_old_records_dropped_and_no_state_left_the_host_says_what_to_do_before_it
     assert!(told.contains(&format!("the records before {first} are no longer kept")), "{told}");
     assert!(told.contains("restore the files in `state` from a backup"), "{told}");
     assert!(!running.is_due(), "it is said once");
+}
+
+#[test]
+fn records_grow_old_while_nothing_happens() {
+    let mut bench = Bench::new("history-quiet");
+    bench.alerts(200);
+    let keep = Retention { age: Some(Duration::from_secs(86_400)), bytes: None };
+    let (closed, horizon) = (closed(&bench.log.files()).unwrap(), Horizon::of(bench.engine.state()));
+    let dropped =
+        |hours: u64| keep.to_drop(&closed, 0, Seq(u64::MAX), horizon.after(Duration::from_secs(hours * 3_600)));
+    assert_eq!(dropped(23), None);
+    assert!(dropped(25).is_some(), "though no state was saved meanwhile");
 }
