@@ -28,7 +28,11 @@ pub(super) const BUFFER_BYTES: usize = 256 << 10;
 /// Bytes of the journal that are read at once.
 pub(super) const READ_BYTES: usize = 1 << 20;
 
-/// How often it is asked whether there is something to do.
+/// How often a place is read that could not be read, before it is called damaged: a volume over a network, and a disk that
+/// resets its link, answer again within seconds.
+pub(super) const READ_TRIES: u32 = 5;
+
+/// How often it is asked whether there is something to do, and how long is waited before something is read again.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How far the thread stands back. At 10 a busy host's own threads get nine tenths of a processor that they share with it

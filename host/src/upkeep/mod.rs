@@ -34,7 +34,7 @@ use tokio::{runtime::Handle, sync::watch};
 use self::{
     limits::{LOOK_EVERY, NICENESS, READ_BYTES, REST_TIMES, RETAIN_EVERY, SAVE_AFTER, SAVE_LEAST, STATES},
     retention::{Closed, Horizon},
-    scrub::Broken,
+    scrub::{Broken, Watch},
     states::Saved,
 };
 pub(crate) use self::{
@@ -188,23 +188,14 @@ impl Running {
             self.parts.verified.advance(checked_to.seq);
             return;
         }
-        let Upkeep { log, verified, ending, .. } = &self.parts;
-        let checked = scrub::scrub(log, begins, ends, |seq| {
-            verified.advance(seq);
-            !*ending.borrow()
-        });
-        match checked {
+        let log = Arc::clone(&self.parts.log);
+        match scrub::scrub(&log, begins, ends, self) {
             Ok(()) => {
-                verified.advance(checked_to.seq);
+                self.parts.verified.advance(checked_to.seq);
                 tracing::info!(seq = checked_to.seq.0, "the whole journal is verified");
             }
             Err(Broken::Ending) => {}
             Err(Broken::Damage(damage)) => self.tell_damage(damage),
-            Err(Broken::Io(error)) => {
-                let what = "the journal cannot be read, so it is not verified";
-                tracing::error!(%error, what);
-                self.parts.verified.found(format!("{what}: {error}"));
-            }
         }
     }
 
@@ -354,6 +345,17 @@ impl Running {
             delete(&self.parts.log, upto)?;
         }
         Ok(())
+    }
+}
+
+impl Watch for Running {
+    fn went_on(&mut self, seq: Seq) -> bool {
+        self.parts.verified.advance(seq);
+        !*self.parts.ending.borrow()
+    }
+
+    fn waited(&mut self) -> bool {
+        self.goes_on()
     }
 }
 

@@ -15,10 +15,7 @@ use balm_core::{
 };
 use tokio::runtime::Runtime;
 
-use super::{
-    scrub::{Broken, scrub},
-    *,
-};
+use super::{limits::READ_TRIES, scrub::scrub, *};
 use crate::{
     audit,
     journal::{Journal, Layout, OpenError, Opened},
@@ -159,12 +156,23 @@ impl Bench {
         let (begins, ends) = (journal.begins, journal.checked_from);
         let log = journal.open(SMALL).unwrap().log;
         let begins = finish_dropping(&log, begins, engine.state().dropped);
-        let mut seen = Vec::new();
-        scrub(&log, begins, ends, |seq| {
-            seen.push(seq);
-            true
-        })?;
-        Ok(seen)
+        let mut seen = Seen(Vec::new());
+        scrub(&log, begins, ends, &mut seen)?;
+        Ok(seen.0)
+    }
+}
+
+/// How far checking went; nothing is waited for.
+struct Seen(Vec<Seq>);
+
+impl Watch for Seen {
+    fn went_on(&mut self, seq: Seq) -> bool {
+        self.0.push(seq);
+        true
+    }
+
+    fn waited(&mut self) -> bool {
+        panic!("everything can be read")
     }
 }
 
@@ -582,4 +590,45 @@ fn records_grow_old_while_nothing_happens() {
         |hours: u64| keep.to_drop(&closed, 0, Seq(u64::MAX), horizon.after(Duration::from_secs(hours * 3_600)));
     assert_eq!(dropped(23), None);
     assert!(dropped(25).is_some(), "though no state was saved meanwhile");
+}
+
+#[test]
+fn what_cannot_be_read_is_read_again_and_only_then_damaged() {
+    /// Somebody who mends a file the last time that is waited for, or never.
+    struct Mends<'a> {
+        waited: u32,
+        mend: Option<&'a dyn Fn()>,
+    }
+    impl Watch for Mends<'_> {
+        fn went_on(&mut self, _: Seq) -> bool {
+            true
+        }
+        fn waited(&mut self) -> bool {
+            self.waited += 1;
+            if let Some(mend) = self.mend.filter(|_| self.waited == READ_TRIES - 1) {
+                mend();
+            }
+            true
+        }
+    }
+    let mut bench = Bench::new("history-unread");
+    bench.alerts(120).save();
+    bench.alerts(10);
+    let journal = bench.recover().unwrap().journal;
+    let (begins, ends) = (journal.begins, journal.checked_from);
+    let log = journal.open(SMALL).unwrap().log;
+    let file = log.files()[2].clone();
+    let whole = fs::read(file.path()).unwrap();
+    // Reading behind the end of a file fails, as a disk does that answers with an error.
+    let cut = || fs::File::options().write(true).open(file.path()).unwrap().set_len(5_000).unwrap();
+    cut();
+    let mut mends = Mends { waited: 0, mend: Some(&|| fs::write(file.path(), &whole).unwrap()) };
+    scrub(&log, begins, ends, &mut mends).unwrap();
+    assert_eq!(mends.waited, READ_TRIES - 1);
+    cut();
+    let mut mends = Mends { waited: 0, mend: None };
+    let Err(Broken::Damage(damage)) = scrub(&log, begins, ends, &mut mends) else { panic!("it cannot be read") };
+    assert_eq!((mends.waited, damage.seq, damage.offset), (READ_TRIES - 1, file.first(), 0));
+    assert!(damage.file.ends_with(&format!("{:020}.journal", file.first().0)), "{damage:?}");
+    assert!(damage.why.starts_with("it cannot be read: "), "{damage:?}");
 }
