@@ -72,6 +72,11 @@ pub(crate) struct Position {
 impl Position {
     /// Before the first record.
     pub(crate) const START: Self = Self { segment: 0, offset: 0 };
+
+    /// Bytes of its file before it.
+    pub(crate) fn offset(self) -> u64 {
+        self.offset
+    }
 }
 
 /// Why a record cannot be read.
@@ -140,6 +145,11 @@ impl Log {
     /// Be told when more is durable.
     pub(crate) fn follow(&self) -> watch::Receiver<Chain> {
         self.durable.subscribe()
+    }
+
+    /// The file of a place, if it is kept.
+    pub(crate) fn file(&self, position: Position) -> Option<Arc<Segment>> {
+        self.segment(position.segment)
     }
 
     fn segment(&self, index: usize) -> Option<Arc<Segment>> {

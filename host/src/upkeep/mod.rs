@@ -23,7 +23,7 @@ use std::{
 use balm_core::{
     engine::Engine,
     input::{Input, Reply},
-    line::{self, Chain},
+    line::{self, Chain, LineError},
     name::Seq,
     record::{DamageFound, HistoryDropped, StateSaved},
     snapshot,
@@ -46,7 +46,7 @@ pub(crate) use self::{
 use crate::{
     audit::Audit,
     engine::Inbox,
-    journal::{self, Log, LogError, Segment},
+    journal::{self, Log, LogError, Position, Segment},
 };
 
 /// What the operator decides.
@@ -94,8 +94,8 @@ enum NotSaved {
     Io(#[from] io::Error),
     #[error("{0}")]
     Log(#[from] LogError),
-    #[error("record {0} in the journal is not what was written")]
-    Damaged(Seq),
+    #[error("record {} in the journal is not what was written", .0.seq)]
+    Damaged(DamageFound),
     #[error(
         "no saved state can be used, and the records before {0} are no longer kept, so the next start will be refused: \
         restore the files in `state` from a backup before this host is ended"
@@ -222,10 +222,7 @@ impl Running {
                 tracing::debug!(seq = saved.chain.seq.0, bytes = saved.bytes, took = ?began.elapsed(), "the state is saved");
             }
             Err(NotSaved::Ending) => {}
-            Err(NotSaved::Damaged(seq)) => {
-                let damage = self.place(seq);
-                self.tell_damage(damage);
-            }
+            Err(NotSaved::Damaged(damage)) => self.tell_damage(damage),
             Err(error @ NotSaved::NoState(_)) => {
                 tracing::error!(%error, "the state cannot be saved");
                 self.parts.verified.found(error.to_string());
@@ -250,11 +247,14 @@ impl Running {
         let mut position = log.position(chain.seq.next())?;
         while chain.seq < upto.seq {
             let (lines, next) = log.lines(position, READ_BYTES)?;
-            for text in lines.split(|c| *c == b'\n').filter(|text| !text.is_empty()) {
+            let mut offset = next.offset() - lines.len() as u64;
+            for text in lines.split_inclusive(|c| *c == b'\n') {
                 if chain.seq == upto.seq {
                     break;
                 }
-                let line = line::read(chain, text).map_err(|_| NotSaved::Damaged(chain.seq.next()))?;
+                let line = line::read(chain, text.strip_suffix(b"\n").unwrap_or(text));
+                let line = line.map_err(|why| damaged(log, next, chain.seq.next(), offset, &why))?;
+                offset += text.len() as u64;
                 chain = Chain { seq: line.record.seq, hash: line.hash };
                 engine.replay(&line.record);
             }
@@ -302,15 +302,6 @@ impl Running {
             self.parts.states.keep(&kept)?;
         }
         Ok(saved)
-    }
-
-    /// Where a record stands, as well as that can be said.
-    fn place(&self, seq: Seq) -> DamageFound {
-        let segment = self.parts.log.files().into_iter().rfind(|segment| segment.first() <= seq);
-        let name = segment.and_then(|segment| Some(segment.path().file_name()?.to_string_lossy().into_owned()));
-        let file = format!("journal/{}", name.unwrap_or_default());
-        let why = "its hash does not fit its text and the record before".to_owned();
-        DamageFound { seq, file, offset: 0, why }
     }
 
     /// Drop what is beyond the bounds and needed by nobody.
@@ -385,6 +376,14 @@ fn finish_dropping(log: &Log, begins: Chain, dropped: Chain) -> Chain {
         return left.and_then(Result::ok).unwrap_or(begins);
     }
     dropped
+}
+
+/// A line at an offset is not what was written, in the file with a place behind it.
+fn damaged(log: &Log, behind: Position, seq: Seq, offset: u64, why: &LineError) -> NotSaved {
+    match log.file(behind) {
+        Some(file) => NotSaved::Damaged(scrub::damage(&file, seq, offset, why.to_string())),
+        None => NotSaved::Log(LogError::Dropped(log.first())),
+    }
 }
 
 /// The files that another follows.

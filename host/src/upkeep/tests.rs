@@ -632,3 +632,21 @@ fn what_cannot_be_read_is_read_again_and_only_then_damaged() {
     assert!(damage.file.ends_with(&format!("{:020}.journal", file.first().0)), "{damage:?}");
     assert!(damage.why.starts_with("it cannot be read: "), "{damage:?}");
 }
+
+#[test]
+fn damage_behind_the_last_saved_state_is_told_with_its_place() {
+    let mut bench = Bench::new("history-place");
+    bench.alerts(100).save();
+    bench.alerts(100);
+    let (mut running, ..) = bench.upkeep(Retention::default());
+    let file = running.parts.log.files().pop().unwrap();
+    let mut bytes = fs::read(file.path()).unwrap();
+    let ends: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] == b'\n').collect();
+    let offset = ends[4] + 1;
+    bytes[offset + 70] ^= 1;
+    fs::write(file.path(), bytes).unwrap();
+    let Err(NotSaved::Damaged(damage)) = running.try_to_save() else { panic!("it was saved") };
+    assert_eq!((damage.seq, damage.offset), (Seq(file.first().0 + 5), offset as u64));
+    assert!(damage.file.ends_with(&format!("{:020}.journal", file.first().0)), "{damage:?}");
+    assert_eq!(damage.why, LineError::Hash.to_string());
+}
