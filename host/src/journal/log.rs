@@ -331,7 +331,7 @@ impl Segment {
     }
 
     /// Whole lines from a place: as many as begin within so many bytes, at least one.
-    pub(crate) fn lines_at(&self, offset: u64, about: usize) -> Result<Vec<u8>, LogError> {
+    fn lines_at(&self, offset: u64, about: usize) -> Result<Vec<u8>, LogError> {
         let available = self.end().saturating_sub(offset);
         let available = usize::try_from(available).unwrap_or(usize::MAX);
         let mut bytes = about.clamp(1, available.max(1));

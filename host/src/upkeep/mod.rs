@@ -319,7 +319,7 @@ impl Running {
 
     fn try_to_retain(&mut self) -> anyhow::Result<()> {
         let files = self.parts.log.files();
-        let closed = closed(&files)?;
+        let closed = closed(&self.parts.log, &files)?;
         let all_bytes = files.iter().map(|file| file.size()).sum();
         // The older of the saved states must still lead to the present.
         let older = self.saved.first().map_or(Seq::ZERO, |saved| saved.chain.seq.next());
@@ -387,13 +387,15 @@ fn damaged(log: &Log, behind: Position, seq: Seq, offset: u64, why: &LineError) 
 }
 
 /// The files that another follows.
-fn closed(files: &[Arc<Segment>]) -> anyhow::Result<Vec<Closed>> {
+fn closed(log: &Log, files: &[Arc<Segment>]) -> Result<Vec<Closed>, LogError> {
     let mut closed = Vec::new();
     for pair in files.windows(2) {
-        let first = pair[1].lines_at(0, 1)?;
-        let first = first.split(|c| *c == b'\n').next().unwrap_or_default();
-        let (record, _) = line::split(first).map(|(_, json)| line::read_json(json)).transpose()?.unzip();
-        let until: Timestamp = record.map_or(Timestamp::from_millis(u64::MAX), |record| record.at);
+        let until = match log.read(pair[1].first()) {
+            Ok(record) => record.at,
+            // It was begun just now, and nothing in it is durable yet.
+            Err(LogError::Absent(_)) => Timestamp::from_millis(u64::MAX),
+            Err(error) => return Err(error),
+        };
         closed.push(Closed { last: Seq(pair[1].first().0 - 1), until, bytes: pair[0].size() });
     }
     Ok(closed)

@@ -490,7 +490,7 @@ fn a_clock_that_leapt_ahead_makes_nothing_old_until_a_person_accepts_it() {
     bench.alerts(3);
     let keep = Retention { age: Some(Duration::from_secs(86_400)), bytes: None };
     let dropped = |bench: &Bench| {
-        let closed = closed(&bench.log.files()).unwrap();
+        let closed = closed(&bench.log, &bench.log.files()).unwrap();
         keep.to_drop(&closed, 0, Seq(u64::MAX), Horizon::of(bench.engine.state()).now())
     };
     assert_eq!(dropped(&bench), None);
@@ -585,7 +585,7 @@ fn records_grow_old_while_nothing_happens() {
     let mut bench = Bench::new("history-quiet");
     bench.alerts(200);
     let keep = Retention { age: Some(Duration::from_secs(86_400)), bytes: None };
-    let (closed, horizon) = (closed(&bench.log.files()).unwrap(), Horizon::of(bench.engine.state()));
+    let (closed, horizon) = (closed(&bench.log, &bench.log.files()).unwrap(), Horizon::of(bench.engine.state()));
     let dropped =
         |hours: u64| keep.to_drop(&closed, 0, Seq(u64::MAX), horizon.after(Duration::from_secs(hours * 3_600)));
     assert_eq!(dropped(23), None);
