@@ -107,6 +107,9 @@ pub(crate) enum OpenError {
         /// In which file.
         path: String,
     },
+    /// A running host dropped a file of it meanwhile.
+    #[error("old records were dropped while the journal was read: do it again")]
+    Overtaken,
     /// Nothing says what came before the first record.
     #[error("the journal is not whole: {0}; restore the missing files from a backup")]
     Beginning(#[from] Unvouched),

@@ -1,6 +1,6 @@
 //! Reading the journal's files without owning them: for `balm audit` beside a running host, or without one.
 
-use std::{fs::File, ops::ControlFlow, path::Path};
+use std::{fs::File, io, ops::ControlFlow, path::Path};
 
 use balm_core::{
     beginning::Beginning,
@@ -53,7 +53,8 @@ fn walk(data: &Path, from: Seq, mut each: impl FnMut(&Placed, &[u8]) -> ControlF
     let dir = data.join("journal");
     let found = files::list(&dir).map_err(|source| failed(&dir, "read", source))?;
     let before = found.partition_point(|(first, _)| *first <= from).saturating_sub(1);
-    let begins = found.get(before).map_or(Ok(Chain::START), |(first, path)| chain_before(path, *first))?;
+    let begins = found.get(before).map_or(Ok(Chain::START), |(first, path)| chain_before(path, *first));
+    let begins = begins.map_err(overtaken)?;
     let (mut scanned, mut flow) = (Scanned { begins, chain: begins, torn_bytes: 0 }, ControlFlow::Continue(()));
     for (index, (first, path)) in found.iter().enumerate().skip(before) {
         if flow.is_break() {
@@ -62,7 +63,7 @@ fn walk(data: &Path, from: Seq, mut each: impl FnMut(&Placed, &[u8]) -> ControlF
         check_follows(scanned.chain, *first, path)?;
         let (bytes, _) = File::open(path)
             .and_then(|file| files::read_written(&file))
-            .map_err(|source| failed(path, "read", source))?;
+            .map_err(|source| overtaken(failed(path, "read", source)))?;
         let held = recovery::read_file(&bytes, scanned.chain, |batch| {
             for placed in batch {
                 let line = &bytes[placed.offset..placed.offset + placed.bytes - 1];
@@ -78,4 +79,12 @@ fn walk(data: &Path, from: Seq, mut each: impl FnMut(&Placed, &[u8]) -> ControlF
         }
     }
     Ok(scanned)
+}
+
+/// A file that was listed and is no longer there is one that a running host dropped.
+fn overtaken(error: OpenError) -> OpenError {
+    match error {
+        OpenError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => OpenError::Overtaken,
+        error => error,
+    }
 }

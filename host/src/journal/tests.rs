@@ -169,3 +169,20 @@ fn what_cannot_be_synced_is_published_to_nobody() {
     assert_eq!(opened.log.durable().seq, Seq(2));
     assert!(opened.log.read(Seq(3)).is_err());
 }
+
+#[test]
+fn whoever_reads_a_file_that_was_dropped_meanwhile_is_told_to_do_it_again() {
+    let dir = TestDir::new("journal-overtaken");
+    write(dir.path(), 100);
+    let found = files::list(&dir.path().join("journal")).unwrap();
+    assert!(found.len() > 2);
+    for (_, path) in &found[..2] {
+        // Listed, and not there when it is opened.
+        let aside = dir.path().join("aside");
+        fs::rename(path, &aside).unwrap();
+        std::os::unix::fs::symlink("nowhere", path).unwrap();
+        assert!(matches!(scan(dir.path(), |_, _, _| {}), Err(OpenError::Overtaken)), "{}", path.display());
+        fs::rename(&aside, path).unwrap();
+    }
+    assert!(scan(dir.path(), |_, _, _| {}).is_ok());
+}
