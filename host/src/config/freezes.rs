@@ -46,6 +46,10 @@ fn read_when(
     until: &At<String>,
     weekdays: Option<At<Vec<At<String>>>>,
 ) -> Option<When> {
+    if let Some(days) = weekdays.as_ref().filter(|days| days.value.is_empty()) {
+        section.mistake(days.line, "weekdays is empty: leave it away for every day");
+        return None;
+    }
     if let (Some(first), Some(last)) = (zone.parse(&from.value), zone.parse(&until.value)) {
         if let Some(weekdays) = weekdays {
             section.mistake(weekdays.line, "weekdays are for times of the day, as in \"18:00\"");
@@ -180,6 +184,10 @@ mod tests {
             ("from = \"fri 18:00\"\nuntil = \"08:00\"", "must both be dates"),
             ("from = \"2026-11-30T08:00\"\nuntil = \"2026-11-27T00:00\"", "is not after from"),
             ("weekdays = [\"sunday\"]\nfrom = \"18:00\"\nuntil = \"08:00\"", "\"sunday\" is no weekday"),
+            (
+                "weekdays = []\nfrom = \"18:00\"\nuntil = \"08:00\"",
+                ":4: in [freeze], weekdays is empty: leave it away for every day",
+            ),
             ("weekdays = [\"sun\"]\nfrom = \"fri 18:00\"\nuntil = \"mon 08:00\"", "must both be dates"),
         ] {
             let mistakes = parse(words).expect_err(words);
