@@ -14,6 +14,10 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 const DAY_MINUTES: u16 = 24 * 60;
 
+/// What is said of two points of different kinds.
+const UNEQUAL: &str = "from and until must both be dates, both weekdays with times, or both times; only the last go with \
+                       weekdays";
+
 /// What begins or ends a freeze: `2026-11-27T18:00`, `fri 18:00` or `18:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Point {
@@ -50,7 +54,15 @@ fn read_when(
         section.mistake(days.line, "weekdays is empty: leave it away for every day");
         return None;
     }
-    if let (Some(first), Some(last)) = (zone.parse(&from.value), zone.parse(&until.value)) {
+    let dates = (zone.parse(&from.value), zone.parse(&until.value));
+    if let (Some(_), None) | (None, Some(_)) = dates {
+        let other = if dates.0.is_some() { until } else { from };
+        // If that is a time at all.
+        section.parse::<Point>(other)?;
+        section.mistake(until.line, UNEQUAL);
+        return None;
+    }
+    if let (Some(first), Some(last)) = dates {
         if let Some(weekdays) = weekdays {
             section.mistake(weekdays.line, "weekdays are for times of the day, as in \"18:00\"");
             return None;
@@ -78,8 +90,7 @@ fn read_when(
         (Point::Minute(_), Point::Weekday(..), _)
         | (Point::Weekday(..), Point::Minute(_), _)
         | (Point::Weekday(..), Point::Weekday(..), Some(_)) => {
-            let words = "from and until must both be dates, both weekdays with times, or both times";
-            section.mistake(until.line, format_args!("{words}; only the last go with weekdays"));
+            section.mistake(until.line, UNEQUAL);
             return None;
         }
     };
@@ -182,6 +193,9 @@ mod tests {
             ("from = \"18:00\"\nuntil = \"8:00\"", "\"8:00\" is no such time"),
             ("from = \"18:00\"\nuntil = \"18:00\"", "from and until are the same"),
             ("from = \"fri 18:00\"\nuntil = \"08:00\"", "must both be dates"),
+            ("from = \"2026-11-27T18:00\"\nuntil = \"mon 08:00\"", "must both be dates"),
+            ("from = \"18:00\"\nuntil = \"2026-11-27T18:00\"", "must both be dates"),
+            ("from = \"2026-11-27T18:00\"\nuntil = \"2026-11-27T25:00\"", "\"2026-11-27T25:00\" is no such time"),
             ("from = \"2026-11-30T08:00\"\nuntil = \"2026-11-27T00:00\"", "is not after from"),
             ("weekdays = [\"sunday\"]\nfrom = \"18:00\"\nuntil = \"08:00\"", "\"sunday\" is no weekday"),
             (
