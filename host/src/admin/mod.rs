@@ -129,16 +129,28 @@ impl Admin {
         turn.ok().and_then(Result::ok).ok_or_else(|| Problem::unavailable("too many questions are asked at once"))
     }
 
-    /// Ask the audit database where it holds up nobody: it reads files. Whoever caused a record and then asks finds it.
+    /// Ask the audit database. Whoever caused a record and then asks finds it.
     async fn ask<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&Audit, &Log) -> Result<T, Problem> + Send + 'static,
+        ask: impl FnOnce(&Audit) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        let _turn = self.turn().await?;
+        // Waiting reads nothing: a database that lags takes no turn from others.
         self.audit.reach(self.log.durable().seq).await;
-        let (audit, log) = (self.audit.clone(), Arc::clone(&self.log));
-        let asked = tokio::task::spawn_blocking(move || ask(&audit, &log)).await;
-        asked.map_err(|_| Problem::unavailable("the audit database could not be asked"))?
+        let audit = self.audit.clone();
+        self.aside(move || ask(&audit)).await?
+    }
+
+    /// Ask the journal, whatever the audit database does.
+    async fn ask_log<T: Send + 'static>(&self, ask: impl FnOnce(&Log) -> T + Send + 'static) -> Result<T, Problem> {
+        let log = Arc::clone(&self.log);
+        self.aside(move || ask(&log)).await
+    }
+
+    /// Read files where that holds up nobody.
+    async fn aside<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        let _turn = self.turn().await?;
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|_| Problem::unavailable("the records could not be read"))
     }
 
     /// See the engine's state as it is durable.

@@ -352,7 +352,7 @@ pub(super) async fn show_differences(
     });
     let (candidate, active) = seen.await?.ok_or_else(|| Problem::absent(format!("plugin {name} has no candidate")))?;
     let records = candidate.examples.clone();
-    let examples = admin.ask(move |_, log| Ok(records.iter().rev().filter_map(|seq| example(log, *seq)).collect()));
+    let examples = admin.ask_log(move |log| records.iter().rev().filter_map(|seq| example(log, *seq)).collect());
     Ok(Json(Differences {
         plugin,
         candidate: candidate.digest,

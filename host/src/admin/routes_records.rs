@@ -142,7 +142,7 @@ pub(super) async fn list_records(
 ) -> Result<Json<Page>, Problem> {
     let room = Room { records: schema::read_limit(which.limit, PAGE, PAGE_MOST)?, bytes: PAGE_BYTES };
     which.kind = schema::read_kind(which.kind)?;
-    admin.ask(move |audit, _| Ok(Json(find(audit, &which, room)?))).await
+    admin.ask(move |audit| Ok(Json(find(audit, &which, room)?))).await
 }
 
 /// A record.
@@ -163,7 +163,7 @@ pub(super) async fn get_record(
     Named(seq): Named,
 ) -> Result<Json<Box<RawValue>>, Problem> {
     let seq = read_number(&seq)?;
-    admin.ask(move |audit, _| Ok(Json(raw(&line_of(audit, seq)?)?))).await
+    admin.ask(move |audit| Ok(Json(raw(&line_of(audit, seq)?)?))).await
 }
 
 /// The chain of an episode.
@@ -218,7 +218,7 @@ pub(super) async fn get_episode(
     let room = Room { records: schema::read_limit(limit, PAGE_MOST, PAGE_MOST)?, bytes: PAGE_BYTES };
     let from = cursor.map_or(Seq::ZERO, Number::seq);
     admin
-        .ask(move |audit, _| {
+        .ask(move |audit| {
             let absent = || Problem::absent(format!("record {seq} belongs to no episode, or does not exist yet"));
             let episode = episode_of(audit, seq)?.ok_or_else(absent)?;
             let lines = audit.episode(episode, from, room)?;
@@ -272,7 +272,7 @@ pub(super) async fn get_intent(
     };
     let intent = read(&intent).filter(|id| id.to_string() == intent);
     let intent = intent.ok_or_else(|| Problem::malformed("an intent is named as in 1042.0"))?;
-    admin.ask(move |audit, _| Ok(Json(chain_of(audit, intent)?))).await
+    admin.ask(move |audit| Ok(Json(chain_of(audit, intent)?))).await
 }
 
 fn read_number(text: &str) -> Result<Seq, Problem> {

@@ -275,9 +275,9 @@ pub(super) async fn list_episodes(
     let (mut episodes, next) =
         admin.see(move |state| find_episodes(state, before, limit, phase, policy.as_ref())).await?;
     let episodes = admin
-        .ask(move |_, log| {
+        .ask_log(move |log| {
             episodes.iter_mut().for_each(|episode| episode.read_alert(log));
-            Ok(episodes)
+            episodes
         })
         .await?;
     Ok(Json(Episodes { episodes, next }))

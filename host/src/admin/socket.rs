@@ -122,7 +122,7 @@ async fn records(State(admin): State<Arc<Admin>>, Fields(page): Fields<Page>) ->
         let from = from.unwrap_or_else(|| newest(audit.head()));
         audit.lines(from.max(audit.first()), most)
     };
-    let lines = admin.ask(move |audit, _| Ok(find(audit)?)).await?;
+    let lines = admin.ask(move |audit| Ok(find(audit)?)).await?;
     Ok(lines_of(&lines).into_response())
 }
 
@@ -138,7 +138,7 @@ async fn chain(State(admin): State<Arc<Admin>>, Named(id): Named) -> Result<Resp
         let glance = line.as_deref().and_then(line::split).and_then(|(_, json)| line::glance(json));
         audit.episode(glance.and_then(|glance| glance.episode).unwrap_or(EpisodeId(seq)), Seq::ZERO, PAGE)
     };
-    let lines = admin.ask(move |audit, _| Ok(find(audit)?)).await?;
+    let lines = admin.ask(move |audit| Ok(find(audit)?)).await?;
     Ok(lines_of(&lines).into_response())
 }
 
