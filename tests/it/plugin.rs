@@ -134,6 +134,10 @@ fn what_a_host_would_refuse_before_it_evaluates_is_refused_here() {
     let (code, said) = desk.says(&[&RUN[..4], &["--settings", "wrong.toml"]].concat());
     assert_eq!(code, 1);
     assert!(said.contains("the plugin does not accept its settings: minimum 5 is above maximum 4"), "{said}");
+    // Names that a policy's file has too are a plugin's own here.
+    desk.put("own.toml", b"minimum = 2\nmaximum = 4\nmode = \"eager\"\n");
+    let (code, said) = desk.says(&[&RUN[..4], &["--settings", "own.toml"]].concat());
+    assert!(code == 1 && said.contains("the plugin does not accept its settings: ") && said.contains("mode"), "{said}");
     let two = [Alert::firing("HighCpu", "web", 1), Alert::firing("HighCpu", "api", 2)];
     desk.put("two.json", &body(&two));
     let (code, said) = desk.says(&["run", "web.wasm", "--alert", "two.json", "--settings", "web.toml"]);

@@ -245,8 +245,8 @@ fn read_settings(path: &Path) -> anyhow::Result<(serde_json::Map<String, Value>,
     } else {
         serde_json::from_str(&text).with_context(understood)?
     };
-    let is_policy = ["match", "mode", "targets"].iter().any(|key| table.contains_key(*key));
-    if !is_policy {
+    // Every policy has it; what else is in its file may be the name of a setting.
+    if !table.contains_key("match") {
         return Ok((table, Vec::new()));
     }
     let targets = table.remove("targets").map(serde_json::from_value).transpose();
