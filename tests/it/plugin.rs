@@ -134,6 +134,8 @@ fn what_a_host_would_refuse_before_it_evaluates_is_refused_here() {
     let (code, said) = desk.says(&[&RUN[..4], &["--settings", "wrong.toml"]].concat());
     assert_eq!(code, 1);
     assert!(said.contains("the plugin does not accept its settings: minimum 5 is above maximum 4"), "{said}");
+    let (code, measured) = desk.says(&["bench", "web.wasm", "--alert", "alert.json", "--settings", "wrong.toml"]);
+    assert!(code == 1 && measured.contains("the plugin does not accept its settings: minimum 5"), "{measured}");
     // Names that a policy's file has too are a plugin's own here.
     desk.put("own.toml", b"minimum = 2\nmaximum = 4\nmode = \"eager\"\n");
     let (code, said) = desk.says(&[&RUN[..4], &["--settings", "own.toml"]].concat());

@@ -30,7 +30,7 @@ pub(super) fn run(file: &Path, scene: &Scene, as_json: bool) -> anyhow::Result<E
     let plugin = loader.load(file, &bytes).map_err(|why| anyhow::anyhow!("{} is not loaded: {why}", file.display()))?;
     let load = since.elapsed();
     let read = scene.read(&plugin)?;
-    let played = loader.runtime.block_on(read.play(&plugin));
+    let played = loader.runtime.block_on(read.play_accepted(&plugin))?;
     match &played.round.outcome {
         Ok(Outcome::Decided(_)) => {}
         Ok(Outcome::Needs(_)) => bail!("it needs answers, which `balm plugin run` prints: give them with --answers"),

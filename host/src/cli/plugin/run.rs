@@ -11,10 +11,7 @@ use balm_core::evaluation::{Conclusion, Decision, Failure, Outcome, Query};
 use balm_sandbox::Plugin;
 use serde_json::{Value, json};
 
-use super::{
-    Loader, Scene,
-    scene::{Played, Read},
-};
+use super::{Loader, Scene, scene::Played};
 use crate::{
     cli::{client, show::printable},
     plugin_log,
@@ -28,7 +25,7 @@ pub(super) fn run(file: &Path, scene: &Scene, as_json: bool) -> anyhow::Result<E
     let plugin = loader.open(file)?;
     let read = scene.read(&plugin)?;
     let since = Instant::now();
-    let played = loader.runtime.block_on(play(&plugin, read))?;
+    let played = loader.runtime.block_on(read.play_accepted(&plugin))?;
     let took = since.elapsed();
     let text =
         if as_json { format!("{}\n", in_json(&plugin, &played, took)) } else { in_words(&plugin, &played, took) };
@@ -38,12 +35,6 @@ pub(super) fn run(file: &Path, scene: &Scene, as_json: bool) -> anyhow::Result<E
         (Ok(_), false) => ExitCode::from(NEEDS),
         (Err(_), _) => ExitCode::FAILURE,
     })
-}
-
-/// The host evaluates no policy whose settings the plugin did not accept.
-async fn play(plugin: &Plugin, read: Read) -> anyhow::Result<Played> {
-    read.accepted(plugin).await.map_err(|why| anyhow::anyhow!("the plugin does not accept its settings: {why}"))?;
-    Ok(read.play(plugin).await)
 }
 
 fn in_json(plugin: &Plugin, played: &Played, took: Duration) -> Value {

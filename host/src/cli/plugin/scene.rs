@@ -150,13 +150,15 @@ impl Scene {
 }
 
 impl Read {
-    /// Whether the plugin accepts the settings; the host asks before it evaluates anything.
-    pub(super) async fn accepted(&self, plugin: &Plugin) -> Result<(), String> {
-        plugin.validate_settings(&self.input.settings).await
+    /// Play the rounds as the host does, with the answers that were given. It evaluates no policy whose settings the plugin did
+    /// not accept.
+    pub(super) async fn play_accepted(self, plugin: &Plugin) -> anyhow::Result<Played> {
+        let accepted = plugin.validate_settings(&self.input.settings).await;
+        accepted.map_err(|why| anyhow::anyhow!("the plugin does not accept its settings: {why}"))?;
+        Ok(self.play(plugin).await)
     }
 
-    /// Play the rounds as the host does, with the answers that were given.
-    pub(super) async fn play(mut self, plugin: &Plugin) -> Played {
+    async fn play(mut self, plugin: &Plugin) -> Played {
         let targets = self.input.targets.clone();
         let reach = Reach { queries: &plugin.manifest().queries, targets: &targets };
         let mut rounds = 1;
