@@ -25,6 +25,9 @@ const USUALLY: u64 = 1_767_787_200_000;
 /// The beginning of the world is so long before it, so that what was done before has room.
 const BEFORE: Duration = Duration::from_secs(8 * 24 * 3600);
 
+/// Tasks or instances that a look may find: the quota "Tasks per service" of Amazon ECS. Each of them is made.
+const RUNNING_MOST: u32 = 5_000;
+
 /// The table.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -103,6 +106,8 @@ enum Ended {
 impl Case {
     /// What the guard says. Fails if the situation cannot be set up.
     pub(super) fn judge(&self, configuration: &Configuration) -> Result<IntentJudged, String> {
+        let before = self.before.iter().filter_map(|done| done.look.as_ref());
+        before.chain([&self.look]).try_for_each(Look::check)?;
         let at = match &self.at {
             None => Timestamp::from_millis(USUALLY),
             Some(text) => {
@@ -195,6 +200,20 @@ impl Wanted<'_> {
 }
 
 impl Look {
+    fn check(&self) -> Result<(), String> {
+        let Self { desired, running, pending, unhealthy, .. } = self;
+        let counts = [
+            ("desired", Some(*desired)),
+            ("running", *running),
+            ("pending", Some(*pending)),
+            ("unhealthy", Some(*unhealthy)),
+        ];
+        let over = counts.into_iter().find_map(|(name, count)| Some((name, count.filter(|n| *n > RUNNING_MOST)?)));
+        over.map_or(Ok(()), |(name, count)| {
+            Err(format!("its look has {name} = {count}; a table goes up to {RUNNING_MOST} tasks or instances"))
+        })
+    }
+
     /// The names of what runs, each with whether it is healthy.
     fn running(&self, named: Option<&str>, other: impl Fn(u32) -> String) -> Vec<(String, bool)> {
         let running = self.running.unwrap_or(self.desired);

@@ -9,7 +9,7 @@ use balm_core::{
 };
 
 use super::case::{Case, Table};
-use crate::config;
+use crate::{cli::show::printable, config};
 
 pub(super) fn run(table: &Path, config: &Path) -> anyhow::Result<ExitCode> {
     let configuration = config::load(config)?.core;
@@ -20,13 +20,18 @@ pub(super) fn run(table: &Path, config: &Path) -> anyhow::Result<ExitCode> {
     let mut wrong = 0;
     for case in &cases {
         if let Some(difference) = differs(case, &configuration) {
-            println!("{}: {difference}", case.name);
+            println!("{}", line(&case.name, &difference));
             wrong += 1;
         }
     }
     let count = cases.len();
     println!("{} of {count} as expected", count - wrong);
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Tables are handed around, and what a check found holds words of theirs: neither may move the cursor.
+fn line(name: &str, difference: &str) -> String {
+    format!("{}: {}", printable(name), printable(difference))
 }
 
 fn read(file: &Path) -> anyhow::Result<Table> {
@@ -85,5 +90,33 @@ mod tests {
         for other in ["", "admited", "needs approval of 0", "needs approval of", "refused", "refused: limit"] {
             assert!(!is_verdict(other), "{other}");
         }
+    }
+
+    fn case(look: &str) -> Case {
+        let text = format!(
+            "[[case]]\nname = \"a\"\npolicy = \"web\"\naction = \"ecs:scale-service\"\ntarget = \"a\"\n\
+             expect = \"admitted\"\nlook = {{ {look} }}\n"
+        );
+        toml::from_str::<Table>(&text).expect("a table").case.remove(0)
+    }
+
+    #[test]
+    fn a_look_of_more_than_a_service_can_have_is_a_mistake_and_no_list_of_them() {
+        let said = |look: &str| differs(&case(look), &Configuration::default()).unwrap_or_default();
+        for (look, named) in [
+            ("desired = 5001", "desired = 5001"),
+            ("desired = 4, running = 4000000000", "running = 4000000000"),
+            ("desired = 4, pending = 5001", "pending = 5001"),
+            ("desired = 4, unhealthy = 5001", "unhealthy = 5001"),
+        ] {
+            let said = said(look);
+            assert!(said.contains(&format!("its look has {named}; a table goes up to 5000")), "{said}");
+        }
+        assert!(!said("desired = 5000").contains("its look"), "{}", said("desired = 5000"));
+    }
+
+    #[test]
+    fn names_and_findings_move_no_cursor() {
+        assert_eq!(line("a\u{1b}[2J", "b\r\u{202e}c"), "a\\u{1b}[2J: b\\u{d}\\u{202e}c");
     }
 }
