@@ -26,6 +26,8 @@ use rustix::process::{Resource, Rlimit};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
+use crate::priority;
+
 /// What compiling a component may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Cost {
@@ -48,10 +50,6 @@ const CPU_S_MOST: u64 = 90;
 /// and never more than that, so that whoever pushes something hears of it.
 const WALL_TIMES: u32 = 2;
 const WALL_MOST: Duration = Duration::from_secs(90);
-
-/// How far a child stands back. At 10 a busy host's own threads get nine tenths of a processor that they share with it
-/// (sched(7)).
-const NICENESS: i32 = 10;
 
 /// Files that a compilation may hold open: its three streams, and those that starting a program takes for a moment.
 const FILES: u64 = 16;
@@ -309,8 +307,7 @@ fn talk(child: &mut Child, bytes: &[u8], within: Duration) -> io::Result<(Vec<u8
 pub(crate) fn child(cpu_seconds: u64, memory_mib: u64) -> Result<(), String> {
     limit(Cost { cpu_s: cpu_seconds, memory_mib })
         .map_err(|error| format!("it cannot be compiled within limits here: {error}"))?;
-    // Without it it is compiled all the same.
-    let _ = rustix::process::setpriority_process(None, NICENESS);
+    priority::stand_back();
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes).map_err(|error| format!("it did not arrive: {error}"))?;
     let code = balm_sandbox::compile(&bytes).map_err(|error| error.to_string())?;

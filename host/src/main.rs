@@ -33,6 +33,7 @@ mod notify;
 mod permitted;
 mod plugin_log;
 mod plugins;
+mod priority;
 mod reload;
 mod replay;
 mod shutdown;

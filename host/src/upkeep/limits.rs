@@ -34,7 +34,3 @@ pub(super) const READ_TRIES: u32 = 5;
 
 /// How often it is asked whether there is something to do, and how long is waited before something is read again.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How far the thread stands back. At 10 a busy host's own threads get nine tenths of a processor that they share with it
-/// (sched(7)); setpriority(2) without a process is about the calling thread alone.
-pub(super) const NICENESS: i32 = 10;

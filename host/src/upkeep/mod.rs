@@ -32,7 +32,7 @@ use balm_core::{
 use tokio::{runtime::Handle, sync::watch};
 
 use self::{
-    limits::{LOOK_EVERY, NICENESS, READ_BYTES, REST_TIMES, RETAIN_EVERY, SAVE_AFTER, SAVE_LEAST, STATES},
+    limits::{LOOK_EVERY, READ_BYTES, REST_TIMES, RETAIN_EVERY, SAVE_AFTER, SAVE_LEAST, STATES},
     retention::{Closed, Horizon},
     scrub::{Broken, Watch},
     states::Saved,
@@ -47,6 +47,7 @@ use crate::{
     audit::Audit,
     engine::Inbox,
     journal::{self, Log, LogError, Position, Segment},
+    priority,
 };
 
 /// What the operator decides.
@@ -149,8 +150,7 @@ impl Upkeep {
 
 impl Running {
     fn run(mut self, found: Found) {
-        // It may not be possible; then it is as important as others.
-        let _ = rustix::process::setpriority_process(None, NICENESS);
+        priority::stand_back();
         let begins = finish_dropping(&self.parts.log, found.begins, found.dropped);
         self.scrub(begins, found.checked_from, found.checked_to);
         while self.goes_on() {
