@@ -34,6 +34,10 @@ const WAITING: usize = 4096;
 /// Inputs of one group.
 const GROUP: usize = 1024;
 
+/// Bytes of the journal after which a group is made durable, though more waits. Between groups evaluations are handed out:
+/// while alerts come in by the thousand, those that came before are not to wait for the last of them.
+const GROUP_BYTES: usize = 256 << 10;
+
 /// The longest sleep: the clock is read at least this often, so that a leap is noticed.
 const SLEEP_MOST: Duration = Duration::from_secs(1);
 
@@ -211,7 +215,9 @@ impl<F: FnMut(Effect) -> Option<Input>> Running<F> {
         if let Some(by_ms) = tick.jumped_ms {
             self.take(Input::ClockJumped(by_ms), None, tick.at)?;
         }
-        while let Some((input, reply)) = self.postponed.pop_front() {
+        while self.parts.journal.pending() < GROUP_BYTES
+            && let Some((input, reply)) = self.postponed.pop_front()
+        {
             self.take(*input, reply, tick.at)?;
         }
         while self.parts.engine.state().next_timer().is_some_and(|next| next <= tick.at) {

@@ -127,6 +127,11 @@ impl Journal {
         }
     }
 
+    /// Bytes that were added and are not durable yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Make everything that was added durable, and say whether anything was. Nothing of it may be acted on before.
     pub(crate) fn commit(&mut self) -> Result<bool, Broken> {
         if self.buffer.is_empty() {
