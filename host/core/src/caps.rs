@@ -82,6 +82,19 @@ pub const EPISODE_TTL_S: u64 = 24 * 3600;
 /// Timers that one `time-passed` record moves, so that a batch stays small.
 pub const TIMERS_PER_BATCH: usize = 1_000;
 
+/// Answers of the rules that are remembered. Beyond them all are forgotten and asked for again: a few hundred targets
+/// alerting at once have one each, and a question is at most some kilobytes of tags.
+pub const ANSWERS_REMEMBERED: usize = 512;
+
+/// Rules that are kept in slices by what they can concern, counted in each slice. Beyond them all slices are made anew.
+pub const RULES_IN_SLICES: usize = 20_000;
+
+/// The most people that a rule may ask for: what asks for more is never permitted.
+pub const APPROVALS_MOST_PEOPLE: u32 = 3;
+
+/// The longest pattern: no ARN is longer.
+pub const PATTERN_BYTES: usize = 2_048;
+
 /// Targets whose last change of capacity is remembered. At the cap the one that was changed longest ago is forgotten: far
 /// more than a host acts on within the longest time that conflicts are looked for in.
 pub const TARGETS_SWUNG: usize = 20_000;

@@ -2,12 +2,12 @@
 //!
 //! An alert comes in ([`alert`]) and opens an episode or belongs to one ([`episode`]). The policies that it concerns are
 //! found ([`configuration`]) and evaluated ([`evaluation`], [`rounds`]); each evaluation is kept as a capsule, and can be made
-//! again ([`replay`]). What a policy proposes
-//! is an intent ([`intent`]); the host looks at the target for itself ([`look`]), and the guard ([`guard`]) judges. Only the
-//! guard makes an approved intent, and only an approved intent can be acted on ([`action`]). What it does not admit alone
-//! waits for people ([`approval`]). How often is counted by limits ([`limit`]); what halts is a stop, by a person, by
-//! schedule ([`freeze`]), by a breaker ([`breaker`]) or by the storm brake ([`storm`]); what two policies do to each other
-//! is a conflict ([`swings`]). All of it is records ([`record`]), which become lines of a journal ([`mod@line`]) and are
+//! again ([`replay`]). What a policy proposes is an intent ([`intent`]); the host looks at the target for itself ([`look`]),
+//! and the guard ([`guard`]) judges, which a team can try out beforehand ([`trial`]). Only the guard makes an approved intent,
+//! and only an approved intent can be acted on ([`action`]). What it does not admit alone waits for people ([`approval`]). How
+//! often is counted by limits ([`limit`]); what halts is a stop, by a person, by schedule ([`freeze`]), by a breaker
+//! ([`breaker`]) or by the storm brake ([`storm`]), on targets by pattern too ([`pattern`]); what two policies do to each
+//! other is a conflict ([`swings`]). All of it is records ([`record`]), which become lines of a journal ([`mod@line`]) and are
 //! believed again after a crash ([`recovery`]), also where old ones are no longer kept ([`beginning`]). What all records say
 //! together is the state ([`state`]), which is saved from time to time ([`snapshot`]); what is due is a function of it
 //! ([`engine`]). People are told by notices ([`notice`], [`notices`]). A version of a plugin that fails again and again is

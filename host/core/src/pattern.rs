@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::target::Target;
+use crate::{caps, target::Target};
 
 /// A target's ARN with stars, each of which stands for any characters, none included.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,9 +20,6 @@ pub struct TargetPattern(String);
     "{0:?} is no pattern of targets: write an ARN with stars, as in arn:aws:ecs:eu-central-1:123456789012:service/prod/*"
 )]
 pub struct InvalidPattern(String);
-
-/// The longest pattern: no ARN is longer.
-const LONGEST: usize = 2_048;
 
 impl TargetPattern {
     /// Whether a target is one that it speaks of.
@@ -49,7 +46,11 @@ impl std::str::FromStr for TargetPattern {
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
         let visible = text.bytes().all(|c| c.is_ascii_graphic());
         let whole = text.contains('*') && (text.starts_with("arn:") || text.starts_with('*'));
-        if visible && whole && text.len() <= LONGEST { Ok(Self(text.into())) } else { Err(InvalidPattern(text.into())) }
+        if visible && whole && text.len() <= caps::PATTERN_BYTES {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidPattern(text.into()))
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use super::{
     Finding, ProposedIntent,
     rules::{Question, Resource},
 };
-use crate::target::{self, Target};
-
-/// The most people that a rule may ask for: what asks for more is never permitted.
-const APPROVALS_MOST: u32 = 3;
+use crate::{
+    caps,
+    target::{self, Target},
+};
 
 pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     let given = proposed.approvals;
@@ -21,7 +21,7 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
         Err(refusal) => refusal,
     };
     // Approval is no mode of a rule but part of the question: the least that is permitted is what the intent needs.
-    for people in given + 1..=APPROVALS_MOST {
+    for people in given + 1..=caps::APPROVALS_MOST_PEOPLE {
         let asked = proposed.rules.ask(&Question { approvals: people, ..question.clone() });
         if let Ok(by) = asked {
             return Finding::Asks(

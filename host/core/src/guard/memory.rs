@@ -9,10 +9,7 @@ use std::{
 };
 
 use super::rules::Question;
-
-/// Questions that are remembered. Beyond them all are forgotten and asked again: a few hundred targets alerting at once
-/// have one each, and a question is at most some kilobytes of tags.
-const REMEMBERED: usize = 512;
+use crate::caps;
 
 /// The rules that permit, or why it is not permitted.
 type Answer = Result<String, String>;
@@ -29,7 +26,7 @@ impl Memory {
             return answer.clone();
         }
         let answer = ask();
-        if remembered.len() >= REMEMBERED {
+        if remembered.len() >= caps::ANSWERS_REMEMBERED {
             remembered.clear();
         }
         remembered.insert(question.clone().into_owned(), answer.clone());
@@ -105,7 +102,7 @@ mod tests {
     #[test]
     fn no_more_is_remembered_than_there_is_room_for() {
         let memory = Memory::default();
-        let names: Vec<String> = (0..=REMEMBERED).map(|nth| format!("web-{nth}")).collect();
+        let names: Vec<String> = (0..=caps::ANSWERS_REMEMBERED).map(|nth| format!("web-{nth}")).collect();
         for name in &names {
             assert_eq!(memory.answer(&question(name, BTreeMap::new()), || Ok(name.clone())), Ok(name.clone()));
         }

@@ -13,8 +13,7 @@ use cedar_policy::{
     ActionConstraint, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, Request, ResourceConstraint,
 };
 
-/// Rules that are kept in slices, counted in each. Beyond them all slices are made anew.
-const KEPT: usize = 20_000;
+use crate::caps;
 
 /// Slices of a set of rules, by principal, action and resource.
 #[derive(Debug, Default)]
@@ -43,7 +42,7 @@ impl Slices {
         let concerns = |rule: &&Policy| fits(rule, &head, actions);
         let slice = PolicySet::from_policies(set.policies().filter(concerns).cloned());
         let slice = Arc::new(slice.expect("rules of one set have different names"));
-        if kept.rules + slice.num_of_policies() > KEPT {
+        if kept.rules + slice.num_of_policies() > caps::RULES_IN_SLICES {
             *kept = Kept::default();
         }
         kept.rules += slice.num_of_policies().max(1);
