@@ -36,7 +36,7 @@ use crate::{
     compile::Compiler,
     config::Config,
     data_dir::DataDir,
-    effects::Effects,
+    effects::{self, Effects},
     engine::{self, Inbox},
     evaluate::Evaluator,
     http::{self, alerts, alerts::Alerts},
@@ -117,7 +117,8 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let stop_is_recorded = state.stops.values().any(StopEngaged::is_the_kill_switch);
     let (calls, calls_ended) = mpsc::channel(1);
     let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host.clone(), &config.notifiers)?);
-    let effects = Effects {
+    let said = evaluator.said();
+    let parts = effects::Parts {
         inbox: inbox.clone(),
         evaluator: Arc::new(evaluator),
         looker,
@@ -125,12 +126,14 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         notifiers: Arc::clone(&notifiers),
         guests,
         io: Handle::current(),
-        calls,
     };
+    let effects = Effects { parts: Arc::new(parts), calls };
     let status = Arc::clone(&begun.parts.status);
-    let said = effects.evaluator.said();
     // It is not waited for at the end: whatever it was at is done again at the next start.
-    begun.upkeep(config, &inbox, &ended).start(begun.found).context("the thread for the upkeep cannot be started")?;
+    begun
+        .upkeep(config, &inbox, &status, &ended)
+        .start(begun.found)
+        .context("the thread for the upkeep cannot be started")?;
     let mut engine = Watched::over(begun.parts.run(waiting, move |effect| effects.start(effect))?)?;
 
     let counts = Arc::new(alerts::Counts::default());
@@ -304,13 +307,14 @@ struct Begun {
 
 impl Begun {
     /// What is done with the journal behind the engine's back.
-    fn upkeep(&self, config: &Config, inbox: &Inbox, ended: &watch::Receiver<bool>) -> Upkeep {
+    fn upkeep(&self, config: &Config, inbox: &Inbox, status: &Arc<Status>, ended: &watch::Receiver<bool>) -> Upkeep {
         Upkeep {
             settings: config.upkeep,
             states: self.states.clone(),
             log: Arc::clone(&self.log),
             audit: self.audit.clone(),
             inbox: inbox.clone(),
+            status: Arc::clone(status),
             verified: Arc::clone(&self.verified),
             runtime: Handle::current(),
             ending: ended.clone(),

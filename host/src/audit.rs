@@ -334,13 +334,12 @@ impl Opened {
 
     fn copy(self, log: &Log, runtime: &Handle, mut ending: watch::Receiver<bool>) -> Result<(), AuditError> {
         let (mut from, mut follow) = (self.from, log.follow());
-        let (mut packer, mut unsynced_since) = (Packer::default(), None);
+        let (mut packer, mut lines, mut unsynced_since) = (Packer::default(), Vec::new(), None);
         loop {
             follow.borrow_and_update();
             let ends = *ending.borrow();
-            let (lines, next) = log.lines(from, COPY_BYTES)?;
+            from = log.lines_into(from, COPY_BYTES, &mut lines)?;
             if !lines.is_empty() {
-                from = next;
                 self.put(&lines, &mut packer)?;
                 unsynced_since.get_or_insert_with(Instant::now);
             } else if ends {

@@ -24,9 +24,15 @@ use crate::{
     notify::Notifiers,
 };
 
-/// Everything that effects are made with.
-#[derive(Clone)]
+/// Starts effects. Once it is dropped and every call under way has ended, nobody holds `calls` any more.
 pub(crate) struct Effects {
+    pub(crate) parts: Arc<Parts>,
+    /// Held by every call to AWS under way, so that the end of the host can wait for them.
+    pub(crate) calls: mpsc::Sender<()>,
+}
+
+/// Everything that effects are made with.
+pub(crate) struct Parts {
     pub(crate) inbox: Inbox,
     pub(crate) evaluator: Arc<Evaluator>,
     pub(crate) looker: Arc<Looker>,
@@ -36,49 +42,50 @@ pub(crate) struct Effects {
     pub(crate) guests: Handle,
     /// Where everything else runs.
     pub(crate) io: Handle,
-    /// Held by every call to AWS under way, so that the end of the host can wait for them.
-    pub(crate) calls: mpsc::Sender<()>,
 }
 
 impl Effects {
     /// Start one. Returns at once, with the input that it comes to where nothing has to be waited for.
     pub(crate) fn start(&self, effect: Effect) -> Option<Input> {
-        let all = self.clone();
+        let all = Arc::clone(&self.parts);
         match effect {
             Effect::Evaluate(order) => {
                 // Now, and not when it has its turn: until then another version may be in force, and this one forgotten.
                 let plugin = all.evaluator.plugin(&order);
-                drop(self.guests.spawn(async move {
+                drop(self.parts.guests.spawn(async move {
                     let capsule = all.evaluator.evaluate(*order, plugin).await;
                     all.inbox.hand_in(Input::Evaluated(Box::new(capsule)));
                 }));
             }
             Effect::Compare(comparison) => {
                 let plugin = all.evaluator.version(&comparison.digest);
-                drop(self.guests.spawn(async move {
+                drop(self.parts.guests.spawn(async move {
                     let compared = all.evaluator.compare(comparison, plugin).await;
                     all.inbox.hand_in(Input::Compared(Box::new(compared)));
                 }));
             }
             Effect::Look(look) => {
-                let seen = look.shared.then(|| self.looker.glance_at_once(&look.target, detail(&look))).flatten();
+                let seen = look.shared.then(|| all.looker.glance_at_once(&look.target, detail(&look))).flatten();
                 if let Some(seen) = seen {
                     return Some(looked(&look, seen.reading.clone(), seen.at));
                 }
-                drop(self.io.spawn(async move {
+                drop(self.parts.io.spawn(async move {
                     let input = all.look(look).await;
                     all.inbox.hand_in(input);
                 }));
             }
-            Effect::Act(intent) => drop(self.io.spawn(async move {
-                let _call = all.calls.clone();
-                let (id, attempt, target) = (intent.id(), intent.attempt(), intent.target().clone());
-                let acting = AssertUnwindSafe(all.actor.act(intent)).catch_unwind().await;
-                let result = acting.unwrap_or_else(|_| CallResult::Unknown { why: BUG.into() });
-                all.looker.forget(&target);
-                all.inbox.hand_in(Input::CallEnded { intent: id, attempt, result });
-            })),
-            Effect::Tell(tell) => drop(self.io.spawn(async move {
+            Effect::Act(intent) => {
+                let call = self.calls.clone();
+                drop(self.parts.io.spawn(async move {
+                    let (id, attempt, target) = (intent.id(), intent.attempt(), intent.target().clone());
+                    let acting = AssertUnwindSafe(all.actor.act(intent)).catch_unwind().await;
+                    let result = acting.unwrap_or_else(|_| CallResult::Unknown { why: BUG.into() });
+                    all.looker.forget(&target);
+                    all.inbox.hand_in(Input::CallEnded { intent: id, attempt, result });
+                    drop(call);
+                }));
+            }
+            Effect::Tell(tell) => drop(self.parts.io.spawn(async move {
                 let (notifier, message) = (tell.notifier.clone(), &tell.message);
                 let (about, covers, dropped) = (message.about, message.covers, message.dropped);
                 let telling = AssertUnwindSafe(all.notifiers.tell(tell)).catch_unwind().await;
@@ -93,7 +100,9 @@ impl Effects {
         }
         None
     }
+}
 
+impl Parts {
     async fn look(&self, look: Look) -> Input {
         let looking = AssertUnwindSafe(async {
             if look.shared {

@@ -118,7 +118,7 @@ impl Inbox {
         let _ = self.0.send(Message::Input(Box::new(input), None));
     }
 
-    /// Hand out nothing more; what is under way may end.
+    /// Hand out nothing more, and let go of what effects are started with; what is under way may end.
     pub(crate) fn quiet(&self) {
         let _ = self.0.send(Message::Quiet);
     }
@@ -136,29 +136,22 @@ impl Loop {
         waiting: Waiting,
         start: impl FnMut(Effect) -> Option<Input> + Send + 'static,
     ) -> std::io::Result<thread::JoinHandle<Result<(), Broken>>> {
-        let running = Running {
-            parts: self,
-            start,
-            postponed: VecDeque::new(),
-            replies: Vec::new(),
-            changed: true,
-            quiet: false,
-        };
+        let running =
+            Running { parts: self, start: Some(start), postponed: VecDeque::new(), replies: Vec::new(), changed: true };
         thread::Builder::new().name("balm-journal".into()).spawn(move || running.run(&waiting.0))
     }
 }
 
 struct Running<F> {
     parts: Loop,
-    start: F,
+    /// None once the host is ending: nothing more is handed out.
+    start: Option<F>,
     /// Inputs that could not be taken yet: there was no room, or they follow from the last step.
     postponed: VecDeque<(Box<Input>, Option<oneshot::Sender<Reply>>)>,
     /// To be given once the group is durable.
     replies: Vec<(oneshot::Sender<Reply>, Reply)>,
     /// Something changed that changes seldom.
     changed: bool,
-    /// The host is ending: nothing more is handed out.
-    quiet: bool,
 }
 
 impl<F: FnMut(Effect) -> Option<Input>> Running<F> {
@@ -179,7 +172,7 @@ impl<F: FnMut(Effect) -> Option<Input>> Running<F> {
                     Message::Loaded => self.parts.engine.resume_evaluations(),
                     // What was taken before is durable, what waits is not taken yet.
                     Message::View(view) => view(self.parts.engine.state()),
-                    Message::Quiet => self.quiet = true,
+                    Message::Quiet => self.start = None,
                     Message::End => ending = true,
                 }
                 taken += 1;
@@ -232,8 +225,8 @@ impl<F: FnMut(Effect) -> Option<Input>> Running<F> {
             // Whoever asked may be gone; what it asked for is recorded all the same.
             let _ = sender.send(reply);
         }
-        if !self.quiet {
-            let Self { parts, start, postponed, .. } = self;
+        let Self { parts, start, postponed, .. } = self;
+        if let Some(start) = start {
             parts.engine.release(|effect| match start(effect) {
                 Some(input) => {
                     postponed.push_back((Box::new(input), None));

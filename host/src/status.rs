@@ -195,6 +195,12 @@ impl Status {
         }
     }
 
+    /// As of a host where so much waits.
+    #[cfg(test)]
+    pub(crate) fn set_backlog(&self, backlog: u64) {
+        self.numbers[3].store(backlog, Relaxed);
+    }
+
     /// The numbers now.
     pub(crate) fn numbers(&self) -> Numbers {
         let [seq, episodes, intents, backlog, clock_ahead_ms, approvals] =

@@ -20,7 +20,7 @@ use balm_tests::harness::{
     Dir,
     cloud::Cloud,
     grafana::{Alert, body},
-    host::{Files, Host, TOKEN},
+    host::{Files, Host, TOKEN, configuration},
     http::{self, Connection},
     journal, wait,
 };
@@ -98,6 +98,18 @@ fn sigterm_under_load_loses_no_alert_that_was_acknowledged_and_ends_the_calls_un
     let begun = journal::facts(&files.data()).into_iter().skip(facts.len());
     let unsure = |fact: &Fact| matches!(fact, Fact::AttemptSettled(_) | Fact::TailCut(_) | Fact::LossAccepted(_));
     assert_eq!(begun.filter(unsure).count(), 0);
+}
+
+#[test]
+fn a_host_with_no_call_under_way_waits_for_none() {
+    let files = Files::new(Dir::new("shutdown-idle"), "http://127.0.0.1:9");
+    files.write("balm.toml", &configuration("http://127.0.0.1:9", "enforce").replace(r#""1s""#, r#""60s""#));
+    let mut host = files.start();
+    host.accept(&body(&[Alert::firing("Load", "web", 1)]));
+    host.signal("TERM");
+    // Half of what a call may take.
+    assert!(ended(&mut host).success(), "it ended in order: {}", host.log());
+    assert!(matches!(journal::facts(&files.data()).last(), Some(Fact::HostStopped(_))));
 }
 
 #[test]

@@ -199,8 +199,17 @@ impl Concern {
         if self.past.len() >= caps::HISTORY_PER_CONCERN {
             self.past.remove(0);
         }
-        self.past.push(past);
+        push_first_alone(&mut self.past, past);
     }
+}
+
+/// Push to a list that seldom has more than one: a list's own first step has room for four, and there is one of these for
+/// each of up to millions of alerts.
+pub(crate) fn push_first_alone<T>(list: &mut Vec<T>, one: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(one);
 }
 
 /// What an alert means to the episode that is known for its identity.

@@ -197,18 +197,34 @@ impl Log {
     }
 
     /// The next whole lines from a place, about so many bytes of them, and the place behind them. Empty at the end.
-    pub(crate) fn lines(&self, mut from: Position, about: usize) -> Result<(Vec<u8>, Position), LogError> {
+    pub(crate) fn lines(&self, from: Position, about: usize) -> Result<(Vec<u8>, Position), LogError> {
+        let mut lines = Vec::new();
+        let next = self.lines_into(from, about, &mut lines)?;
+        Ok((lines, next))
+    }
+
+    /// The same instead of what the buffer holds, for whoever reads on and on.
+    pub(crate) fn lines_into(
+        &self,
+        mut from: Position,
+        about: usize,
+        lines: &mut Vec<u8>,
+    ) -> Result<Position, LogError> {
         loop {
-            let Some(segment) = self.segment(from.segment) else { return self.beyond(from) };
+            let Some(segment) = self.segment(from.segment) else {
+                lines.clear();
+                return self.beyond(from);
+            };
             let available = segment.end().saturating_sub(from.offset);
             if available > 0 {
-                let lines =
-                    segment.lines_at(from.offset, about.min(usize::try_from(available).unwrap_or(usize::MAX)))?;
+                let about = about.min(usize::try_from(available).unwrap_or(usize::MAX));
+                segment.lines_at(from.offset, about, lines)?;
                 from.offset += lines.len() as u64;
-                return Ok((lines, from));
+                return Ok(from);
             }
             if self.segment(from.segment + 1).is_none() {
-                return Ok((Vec::new(), from));
+                lines.clear();
+                return Ok(from);
             }
             // One that another follows grows no more. What came to it since it was asked is read before the next.
             if segment.end() > from.offset {
@@ -219,11 +235,11 @@ impl Log {
     }
 
     /// Nothing is kept there: not yet, or no longer.
-    fn beyond(&self, from: Position) -> Result<(Vec<u8>, Position), LogError> {
+    fn beyond(&self, from: Position) -> Result<Position, LogError> {
         let segments = self.segments();
         match segments.kept.first().filter(|_| from.segment < segments.dropped) {
             Some(first) => Err(LogError::Dropped(first.first)),
-            None => Ok((Vec::new(), from)),
+            None => Ok(from),
         }
     }
 }
@@ -275,7 +291,8 @@ impl Segment {
         let mut left = usize::try_from(ahead % MARK_EVERY).expect("it is less than the marks are apart");
         let mut behind = Vec::new();
         while left > 0 {
-            let mut lines = self.lines_at(offset, READ_BYTES)?;
+            let mut lines = Vec::new();
+            self.lines_at(offset, READ_BYTES, &mut lines)?;
             let mut ends = memchr::memchr_iter(b'\n', &lines).take(left);
             let (passed, end) = ends.by_ref().fold((0, 0), |(count, _), end| (count + 1, end + 1));
             (offset, left) = (offset + end as u64, left - passed);
@@ -323,24 +340,24 @@ impl Segment {
     fn line(&self, seq: Seq) -> Result<Vec<u8>, LogError> {
         let (offset, mut line) = self.find(seq)?;
         if line.is_empty() {
-            line = self.lines_at(offset, LINE_BYTES)?;
+            self.lines_at(offset, LINE_BYTES, &mut line)?;
         }
         let end = memchr::memchr(b'\n', &line).unwrap_or(line.len());
         line.truncate(end);
         Ok(line)
     }
 
-    /// Whole lines from a place: as many as begin within so many bytes, at least one.
-    fn lines_at(&self, offset: u64, about: usize) -> Result<Vec<u8>, LogError> {
+    /// Whole lines from a place, instead of what the buffer holds: as many as begin within so many bytes, at least one.
+    fn lines_at(&self, offset: u64, about: usize, lines: &mut Vec<u8>) -> Result<(), LogError> {
         let available = self.end().saturating_sub(offset);
         let available = usize::try_from(available).unwrap_or(usize::MAX);
         let mut bytes = about.clamp(1, available.max(1));
         loop {
-            let mut lines = vec![0; bytes];
-            self.file.read_exact_at(&mut lines, offset)?;
-            if let Some(last) = memchr::memrchr(b'\n', &lines) {
+            lines.resize(bytes, 0);
+            self.file.read_exact_at(lines, offset)?;
+            if let Some(last) = memchr::memrchr(b'\n', lines) {
                 lines.truncate(last + 1);
-                return Ok(lines);
+                return Ok(());
             }
             if bytes >= available {
                 let why = format!("no line ends behind byte {offset} of {}", self.path.display());

@@ -12,6 +12,16 @@ pub(super) const SAVE_LEAST: u64 = 1_000;
 /// processor.
 pub(super) const REST_TIMES: u32 = 20;
 
+/// Alerts that wait for their evaluation and make a host busy: more than wait at any moment of one that keeps up.
+pub(super) const BUSY: u64 = 1_000;
+
+/// How long a save gives way to those in all. A host that never keeps up must save its state as well, or its next start
+/// reads all that it did since.
+pub(super) const GIVE_WAY_MOST: Duration = Duration::from_secs(10 * 60);
+
+/// How often it is asked meanwhile whether they still wait.
+pub(super) const GIVE_WAY_LOOK: Duration = Duration::from_millis(100);
+
 /// How often it is asked whether old records may be dropped, beside each time the state was saved: a quiet host saves
 /// nothing for days, and its records grow old all the same. What is kept is counted in days, so an hour late is in time.
 pub(super) const RETAIN_EVERY: Duration = Duration::from_secs(60 * 60);

@@ -4,8 +4,9 @@
 //! (`scrub`); from then on it saves the state from time to time (`states`), so that the next start reads little (`recover`),
 //! and drops what is no longer kept (`retention`). The state that it saves is its own: the last saved one and the records
 //! since then, read from the journal as at a start. So the engine is never held up, and what a start will find has been done
-//! once before. It refuses to write records; it asks the engine for them.
+//! once before. While alerts wait for their evaluation it gives way (`giving_way`). It refuses to write records; it asks the engine for them.
 
+mod giving_way;
 mod limits;
 mod recover;
 mod retention;
@@ -32,10 +33,11 @@ use balm_core::{
 use tokio::{runtime::Handle, sync::watch};
 
 use self::{
-    limits::{LOOK_EVERY, READ_BYTES, REST_TIMES, RETAIN_EVERY, SAVE_AFTER, SAVE_LEAST, STATES},
+    giving_way::GivingWay,
+    limits::{GIVE_WAY_MOST, LOOK_EVERY, READ_BYTES, REST_TIMES, RETAIN_EVERY, SAVE_AFTER, SAVE_LEAST, STATES},
     retention::{Closed, Horizon},
     scrub::{Broken, Watch},
-    states::Saved,
+    states::{Room, Saved},
 };
 pub(crate) use self::{
     recover::{Recovered, recover},
@@ -48,6 +50,7 @@ use crate::{
     engine::Inbox,
     journal::{self, Log, LogError, Position, Segment},
     priority,
+    status::Status,
 };
 
 /// What the operator decides.
@@ -68,6 +71,7 @@ pub(crate) struct Upkeep {
     pub(crate) log: Arc<Log>,
     pub(crate) audit: Audit,
     pub(crate) inbox: Inbox,
+    pub(crate) status: Arc<Status>,
     pub(crate) verified: Arc<Verified>,
     pub(crate) runtime: Handle,
     pub(crate) ending: watch::Receiver<bool>,
@@ -241,6 +245,8 @@ impl Running {
 
     /// The last saved state, and every record since then.
     fn try_to_save(&mut self) -> Result<Saved, NotSaved> {
+        let mut others = self.giving_way();
+        others.first();
         let (mut engine, mut chain, expected) = self.before()?;
         let Upkeep { states, log, settings, .. } = &self.parts;
         let upto = log.durable();
@@ -259,14 +265,21 @@ impl Running {
                 engine.replay(&line.record);
             }
             position = next;
+            others.first();
             if *self.parts.ending.borrow() {
                 return Err(NotSaved::Ending);
             }
         }
-        let saved = states.write(engine.state(), chain, expected * 2, settings.reserve_bytes)?;
+        let room = Room { expected: expected * 2, reserve: settings.reserve_bytes };
+        let saved = states.write(engine.state(), chain, room, &mut || others.first())?;
         self.horizon = Horizon::of(engine.state());
         drop(engine);
         self.vouch(saved)
+    }
+
+    fn giving_way(&self) -> GivingWay {
+        let Upkeep { status, runtime, ending, .. } = &self.parts;
+        GivingWay::new(Arc::clone(status), runtime.clone(), ending.clone(), GIVE_WAY_MOST)
     }
 
     /// The last saved state that is still what was written; without one, the state before the first record, if that is kept.

@@ -41,6 +41,15 @@ pub(crate) struct Saved {
     pub(crate) bytes: u64,
 }
 
+/// Bytes that must be free for one to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// How many it may take.
+    pub(crate) expected: u64,
+    /// How many are kept for the journal.
+    pub(crate) reserve: u64,
+}
+
 /// Why a saved state is not used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateError {
@@ -119,24 +128,30 @@ impl States {
         Ok(snapshot::outline(&fs::read(self.path(at))?)?)
     }
 
-    /// Write a state; durable when this returns. `expected` bytes and the reserve must be free.
-    pub(crate) fn write(&self, state: &State, chain: Chain, expected: u64, reserve: u64) -> io::Result<Saved> {
+    /// Write a state; durable when this returns. `between` is called every few MiB, and may take its time.
+    pub(crate) fn write(
+        &self,
+        state: &State,
+        chain: Chain,
+        room: Room,
+        between: &mut dyn FnMut(),
+    ) -> io::Result<Saved> {
         let free = free_bytes(&self.0)?;
-        if free < reserve.saturating_add(expected) {
-            let (free, reserve) = (free >> 20, reserve >> 20);
+        if free < room.reserve.saturating_add(room.expected) {
+            let (free, reserve) = (free >> 20, room.reserve >> 20);
             return Err(io::Error::other(format!("{free} MiB are free, and {reserve} MiB are kept in reserve")));
         }
         let part = self.0.join(PART);
-        let written = self.write_part(&part, state, chain);
+        let written = self.write_part(&part, state, chain, between);
         if written.is_err() {
             let _ = fs::remove_file(&part);
         }
         written
     }
 
-    fn write_part(&self, part: &Path, state: &State, chain: Chain) -> io::Result<Saved> {
+    fn write_part(&self, part: &Path, state: &State, chain: Chain, between: &mut dyn FnMut()) -> io::Result<Saved> {
         let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(part)?;
-        let mut to = Syncing { file, unsynced: 0, bytes: 0 };
+        let mut to = Syncing { file, unsynced: 0, bytes: 0, between };
         let digest = snapshot::write(state, chain, BufWriter::with_capacity(BUFFER_BYTES, &mut to))?;
         to.file.sync_all()?;
         fs::rename(part, self.path(chain.seq))?;
@@ -160,19 +175,21 @@ impl States {
 }
 
 /// A file that is synced every few MiB.
-struct Syncing {
+struct Syncing<'a> {
     file: File,
     unsynced: usize,
     bytes: u64,
+    between: &'a mut dyn FnMut(),
 }
 
-impl Write for &mut Syncing {
+impl Write for &mut Syncing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         (self.unsynced, self.bytes) = (self.unsynced + written, self.bytes + written as u64);
         if self.unsynced >= UNSYNCED_BYTES {
             self.file.sync_data()?;
             self.unsynced = 0;
+            (self.between)();
         }
         Ok(written)
     }

@@ -24,6 +24,7 @@ use crate::{
     test_dir::TestDir,
 };
 
+const NO_ROOM: Room = Room { expected: 0, reserve: 0 };
 const SMALL: Layout = Layout { segment_bytes: 8 << 10, reserve_bytes: 0 };
 
 /// A host as far as its journal and its saved states go: no thread, no effects.
@@ -88,7 +89,7 @@ impl Bench {
     }
 
     fn save_unvouched(&self) -> Saved {
-        self.states.write(self.engine.state(), self.log.durable(), 0, 0).unwrap()
+        self.states.write(self.engine.state(), self.log.durable(), NO_ROOM, &mut || ()).unwrap()
     }
 
     fn vouch(&mut self, upto: Seq, digest: Digest) {
@@ -145,6 +146,7 @@ impl Bench {
             log,
             audit,
             inbox: crate::engine::inbox().0,
+            status: Arc::default(),
             verified: Arc::new(found.verified()),
             runtime: runtime.handle().clone(),
             ending: watch::channel(false).1,
@@ -270,11 +272,11 @@ fn a_state_that_the_chain_does_not_vouch_for_is_not_used() {
     // What somebody would like it to be, whole in itself.
     let mut forged = State::default();
     (forged.seq, forged.host) = (unvouched.chain.seq, "somebody's".into());
-    bench.states.write(&forged, unvouched.chain, 0, 0).unwrap();
+    bench.states.write(&forged, unvouched.chain, NO_ROOM, &mut || ()).unwrap();
     assert_eq!(bench.used(), Some(older), "a forged one");
     bench.save();
     let other = Chain { hash: Digest::of(&[b"another history"]), ..bench.log.durable() };
-    bench.states.write(bench.engine.state(), other, 0, 0).unwrap();
+    bench.states.write(bench.engine.state(), other, NO_ROOM, &mut || ()).unwrap();
     let newest = bench.states.list().unwrap()[1];
     assert_eq!(bench.used(), Some(newest), "one of another history");
 }

@@ -33,6 +33,13 @@ const CONNECTIONS: usize = 64;
 /// How long the backlog may take: beyond that the figure says enough.
 const DRAIN_MOST: Duration = Duration::from_secs(600);
 
+/// How often the host is asked how far it is: at first, and later.
+const ASK_SOON: Duration = Duration::from_millis(100);
+const ASK_LATER: Duration = Duration::from_millis(500);
+
+/// What is first.
+const SOON: Duration = Duration::from_secs(2);
+
 /// The fingerprint in the rendered request, where each one's own is written.
 const PLACE: &str = "f1f2f3f4f5f6f7f8";
 
@@ -115,7 +122,8 @@ fn waited(files: &Files, since: Instant, mut is_so: impl FnMut(&Value) -> bool) 
             return Ok((since.elapsed(), status));
         }
         anyhow::ensure!(since.elapsed() < DRAIN_MOST, "after {} s: {status}", DRAIN_MOST.as_secs());
-        std::thread::sleep(Duration::from_millis(100));
+        // A process asks each time, and takes of the processors that are measured: seldom where the answer is far.
+        std::thread::sleep(if since.elapsed() < SOON { ASK_SOON } else { ASK_LATER });
     }
 }
 

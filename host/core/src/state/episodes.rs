@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{State, Timer};
 use crate::{
     caps,
-    episode::{Concern, Episode, Phase},
+    episode::{Concern, Episode, Phase, push_first_alone},
     evaluation::{Capsule, Conclusion, Trigger},
     name::{EpisodeId, IntentId, PolicyName, Seq},
     record::{AlertReceived, Concerned, EpisodeEnd, EvaluationSkipped},
@@ -65,7 +65,7 @@ impl State {
             }
             if self.concern(id, &concern.policy).is_none() {
                 let Some(episode) = self.episodes.get_mut(&id) else { return };
-                episode.concerns.push(Concern::new(concern.policy.clone()));
+                push_first_alone(&mut episode.concerns, Concern::new(concern.policy.clone()));
             }
             if let Some(known) = self.concern_mut(id, &concern.policy) {
                 known.targets.clone_from(&concern.targets);

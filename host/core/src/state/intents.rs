@@ -8,7 +8,7 @@ use crate::{
     approval::Closed,
     caps,
     digest::Digest,
-    episode::Phase,
+    episode::{Phase, push_first_alone},
     evaluation::Trigger,
     intent::{Intent, Stage},
     ledger::Admission,
@@ -35,7 +35,7 @@ impl State {
         let Some(known) = self.episodes.get_mut(&episode) else { return };
         let status = known.status;
         let Some(concern) = known.concerns.iter_mut().find(|concern| concern.policy == *policy) else { return };
-        concern.open.push(id);
+        push_first_alone(&mut concern.open, id);
         let triggered_at = if undo_of.is_some() { now } else { concern.triggered_at };
         let intent = Intent {
             id,
