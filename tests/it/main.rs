@@ -23,6 +23,7 @@ mod kills;
 mod moto;
 mod notify;
 mod payloads;
+mod power;
 mod receiver;
 mod replay;
 mod sandbox;

@@ -1,7 +1,7 @@
 //! What whole-system tests, proofs and benchmarks share.
 //!
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do. `kills` ends them at
-//! any moment and recounts what is left; `syscalls` ends them at one call to the kernel after the other. `swaps` replaces
+//! any moment and recounts what is left; `syscalls` ends them at one call to the kernel after the other, and `power` opens what a power cut may leave. `swaps` replaces
 //! plugins under load; `replay` makes decisions again; `export` takes exports apart and puts them together, and `tamper`
 //! forges them. `sim` runs the core, a model of the journal and the model cloud under one seed. `corpus` has the hostile
 //! guests, and `approvals` the table of everything that somebody may try with an approval. `bench` measures. `book` reads
@@ -14,6 +14,7 @@ pub mod corpus;
 pub mod export;
 pub mod harness;
 pub mod kills;
+pub mod power;
 pub mod reference;
 pub mod replay;
 pub mod sim;

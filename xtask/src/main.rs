@@ -57,8 +57,8 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only the promises whose key begins so: approval, hostile, kill, swap, sim, replay,
-        /// syscall, tamper or type.
+        /// Only the promises whose key begins so: approval, hostile, kill,
+        /// power, swap, sim, replay, syscall, tamper or type.
         #[arg(long, value_name = "KEY")]
         only: Option<String>,
         /// Ten times as many kills, swaps and seeds.

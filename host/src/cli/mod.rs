@@ -16,6 +16,7 @@ mod new;
 mod notify;
 mod past;
 mod plugins;
+mod probe;
 mod replay;
 mod send;
 mod show;
@@ -305,6 +306,13 @@ Examples:
         /// The database's directory.
         dir: PathBuf,
     },
+    /// Look at the data directories on the standard input as a start does, and say what was found: the tests of crashes do so
+    /// by the thousand.
+    #[command(hide = true)]
+    Probe {
+        /// At what of them.
+        what: probe::What,
+    },
     /// Compile the component on the standard input within limits: the host does this in a child process.
     #[command(hide = true)]
     Compile {
@@ -391,6 +399,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Backtest(backtest) => return backtest::run(&backtest),
         Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
+        Command::Probe { what } => probe::run(what)?,
         Command::Compile { cpu_seconds } => {
             if let Err(why) = crate::compile::child(cpu_seconds) {
                 // Without the program's name: it is told as the plugin's mistake.

@@ -179,11 +179,12 @@ fn split_thread(line: &str) -> (u32, &str) {
     number.unwrap_or((0, line))
 }
 
-/// Arguments and result. Strings of the arguments may hold anything, so the last `) = ` is meant.
+/// Arguments and result. Strings of the arguments may hold anything, so the last `) = ` is meant; strace aligns results.
 fn split_result(text: &str) -> Option<(&str, &str)> {
-    let at = text.rfind(") = ").or_else(|| text.rfind(')'))?;
-    let result = text[at + 1..].trim_start().strip_prefix("= ")?;
-    Some((&text[..at], result))
+    text.rmatch_indices(" = ").find_map(|(at, mark)| {
+        let arguments = text[..at].trim_end().strip_suffix(')')?;
+        Some((arguments, &text[at + mark.len()..]))
+    })
 }
 
 #[cfg(test)]

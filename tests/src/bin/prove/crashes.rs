@@ -1,6 +1,6 @@
 //! What is left after crashes: of the process, of the power, of the disk.
 
-use balm_tests::{harness::strace, syscalls};
+use balm_tests::{harness::strace, power, syscalls};
 
 use crate::Promise;
 
@@ -10,6 +10,11 @@ const ERRORS: usize = 24;
 
 /// What there must be at least.
 const POINTS_LEAST: usize = 100;
+
+/// States that a power cut may leave, and the load before it.
+const STATES: usize = 12_000;
+const REQUESTS: usize = 140;
+const STATES_LEAST: usize = 10_000;
 
 pub(crate) fn syscalls(long: bool) -> Vec<Promise> {
     if let Some(why) = strace::missing() {
@@ -35,4 +40,29 @@ pub(crate) fn syscalls(long: bool) -> Vec<Promise> {
         Promise::none("changes made again", "syscall_duplicate_effects", report.duplicate_effects),
         Promise::none("anything else wrong after the next start", "syscall_wrong", report.wrong.len()),
     ]
+}
+
+pub(crate) fn power_cuts(times: usize) -> Vec<Promise> {
+    if let Some(why) = strace::missing() {
+        eprintln!("not cutting the power of a host: {why}");
+        return Vec::new();
+    }
+    eprintln!("cutting the power of a host at every moment");
+    let report = power::run(power::Options { states: STATES * times, requests: REQUESTS });
+    report.wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    vec![
+        least("moments at which the power of a host was cut", "power_cut_moments", report.moments, 1),
+        least("different states of its disk that were opened", "power_cut_states", report.states, STATES_LEAST),
+        least("alerts that it acknowledged", "power_cut_acknowledged", report.acknowledged, 1),
+        Promise::none(
+            "states in which one is missing, or something else is in its place",
+            "power_cut_lost",
+            report.lost,
+        ),
+        Promise::none("states that a host does not start with", "power_cut_refused", report.refused),
+    ]
+}
+
+fn least(says: &'static str, key: &'static str, figure: usize, least: usize) -> Promise {
+    Promise { says, key, figure: figure as f64, holds: figure >= least }
 }
