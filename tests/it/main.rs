@@ -26,6 +26,7 @@ mod payloads;
 mod power;
 mod receiver;
 mod replay;
+mod rot;
 mod sandbox;
 mod scene;
 mod shutdown;

@@ -17,6 +17,7 @@ pub mod kills;
 pub mod power;
 pub mod reference;
 pub mod replay;
+pub mod rot;
 pub mod sim;
 pub mod swaps;
 pub mod syscalls;

@@ -57,7 +57,7 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only the promises whose key begins so: approval, hostile, kill,
+        /// Only the promises whose key begins so: approval, cache, corruption, hostile, kill,
         /// power, swap, sim, replay, syscall, tamper or type.
         #[arg(long, value_name = "KEY")]
         only: Option<String>,

@@ -1,6 +1,6 @@
 //! What is left after crashes: of the process, of the power, of the disk.
 
-use balm_tests::{harness::strace, power, syscalls};
+use balm_tests::{harness::strace, power, rot, syscalls};
 
 use crate::Promise;
 
@@ -15,6 +15,9 @@ const POINTS_LEAST: usize = 100;
 const STATES: usize = 12_000;
 const REQUESTS: usize = 140;
 const STATES_LEAST: usize = 10_000;
+
+/// Files that are damaged.
+const CORRUPTIONS: usize = 5_000;
 
 pub(crate) fn syscalls(long: bool) -> Vec<Promise> {
     if let Some(why) = strace::missing() {
@@ -60,6 +63,22 @@ pub(crate) fn power_cuts(times: usize) -> Vec<Promise> {
             report.lost,
         ),
         Promise::none("states that a host does not start with", "power_cut_refused", report.refused),
+    ]
+}
+
+pub(crate) fn corruptions(times: usize, seed: u64) -> Vec<Promise> {
+    eprintln!("damaging files of a host");
+    let report = rot::run(rot::Options { corruptions: CORRUPTIONS * times, cache: CORRUPTIONS * times, seed });
+    report.wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    report.kinds.iter().for_each(|(kind, count)| eprintln!("{kind}: {count:?}"));
+    let (whole, cache) = (report.whole(), report.cache);
+    vec![
+        least("files of a host that were damaged", "corruptions", whole.corruptions, CORRUPTIONS),
+        least("of them told, with the place", "corruptions_told", whole.told, 1),
+        least("of them without consequence for any answer", "corruptions_same", whole.same, 0),
+        Promise::none("of them neither", "corruptions_silent", whole.silent),
+        least("files of native code that were damaged", "cache_corruptions", cache.corruptions, CORRUPTIONS),
+        Promise::none("of them loaded", "cache_corruptions_loaded", cache.corruptions - cache.told),
     ]
 }
 

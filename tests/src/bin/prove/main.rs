@@ -93,6 +93,9 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("power") {
         promises.extend(crashes::power_cuts(times as usize));
     }
+    if wanted("corruption") || wanted("cache") {
+        promises.extend(crashes::corruptions(times as usize, SEED));
+    }
     if wanted("swap") {
         let swaps = SWAPS * u64::from(times);
         eprintln!("replacing plugins {swaps} times under load");
