@@ -132,10 +132,15 @@ def signed(host, seq, digest):
 
 
 def verify(lines, keys, kept):
-    """Check every line. Returns how many records, the last hash, and how many checkpoints."""
+    """Check every line. Returns how many records there are, the last hash, and how many checkpoints."""
     head, last, at, host, more, checkpoints = ZERO, 0, 0, None, False, 0
-    hashes = {}
+    hashes, begins, files, dropped = {}, None, set(), []
     for text, digest in lines:
+        if begins is None:
+            begins, head = beginning(text)
+            last = begins
+            if begins:
+                hashes[begins] = head.hex()
         place = f"record {last + 1}"
         head_after = hashlib.sha256(head + text).digest()
         if head_after.hex() != digest:
@@ -145,35 +150,50 @@ def verify(lines, keys, kept):
             raise Found(f"{place} has version {record['v']}, which this program does not know")
         if record["seq"] != last + 1:
             raise Found(f"{place} has the number {record['seq']}")
-        if (record["kind"] == "genesis") != (last == 0):
+        if (record["kind"] == "genesis") != (record["seq"] == 1):
             raise Found(f"{place} is not where a journal begins")
         if record["at"] < at:
             raise Found(f"{place} is older than the one before it")
         if record.get("prev", head.hex()) != head.hex() or record.get("synced", last) > last:
             raise Found(f"{place} says of the records before it what they are not")
         data = record["data"]
+        if "prev" in record:
+            files.add((last, record["prev"]))
+        if record["kind"] == "history-dropped":
+            dropped.append((data["upto"], data["hash"]))
         if record["kind"] == "genesis":
             host = data["host"]
         if record["kind"] == "checkpoint":
-            check(place, data, host, keys, hashes)
+            host = host or data["host"]
+            check(place, data, host, keys, hashes, begins)
             checkpoints += 1
         head, last, at, more = head_after, last + 1, record["at"], record.get("more", False)
         hashes[last] = head.hex()
-    if last == 0:
+    if begins is None:
         raise Found("there is no record")
     if more:
         raise Found(f"it ends with record {last}, and its batch goes on: the end is missing")
+    if begins and not any(place[0] >= begins and place in files for place in dropped):
+        raise Found(f"it begins with record {begins + 1}, and no record says that those before it were dropped")
     for seq, digest, signature in kept:
         if seq > last:
             raise Found(f"a checkpoint that was kept names record {seq}, and the last is {last}: the end was cut off")
-        if hashes.get(seq) != digest:
+        if seq >= begins and hashes.get(seq) != digest:
             raise Found(f"a checkpoint that was kept says that record {seq} had another hash")
-        if signature and keys and not any(is_signed(key, signature, signed(host, seq, digest)) for key in keys):
+        if signature and keys and host and not any(is_signed(key, signature, signed(host, seq, digest)) for key in keys):
             raise Found(f"the checkpoint of record {seq} that was kept is not signed by this host")
-    return last, head.hex(), checkpoints
+    return last - begins, head.hex(), checkpoints
 
 
-def check(place, data, host, keys, hashes):
+def beginning(text):
+    """Where the chain stands before the first line: its number and its hash."""
+    record = json.loads(text)
+    if record["seq"] == 1 or "prev" not in record:
+        return 0, ZERO
+    return record["seq"] - 1, bytes.fromhex(record["prev"])
+
+
+def check(place, data, host, keys, hashes, begins):
     seq, digest = data["seq"], data["hash"]
     if data["host"] != host:
         raise Found(f"{place} is a checkpoint of another host")
@@ -183,7 +203,7 @@ def check(place, data, host, keys, hashes):
         keys.append(data["key"])
     if data["key"] not in keys:
         raise Found(f"the checkpoint in {place} is signed with another key")
-    if hashes.get(seq) != digest:
+    if not 0 < seq < begins and hashes.get(seq) != digest:
         raise Found(f"the checkpoint in {place} says that record {seq} had another hash")
 
 
@@ -221,12 +241,12 @@ def main(arguments):
         sys.exit(__doc__)
     lines = of_journal(paths[0]) if os.path.isdir(paths[0]) else of_export(paths[0])
     try:
-        last, head, checkpoints = verify(lines, keys, kept)
+        count, head, checkpoints = verify(lines, keys, kept)
     except Found as found:
         sys.exit(f"{paths[0]}: {found}")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         sys.exit(f"{paths[0]}: a record cannot be read: {error!r}")
-    print(f"{last} records are whole and in order; the last one's hash is {head}; {checkpoints} checkpoints fit")
+    print(f"{count} records are whole and in order; the last one's hash is {head}; {checkpoints} checkpoints fit")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ use balm_core::{
     engine::{self as core_engine, Engine},
     input::Input,
     line::Chain,
-    name::Seq,
-    record::{AccountChecked, HostStarted, HostStopped, LossAccepted, StopScope},
+    record::{AccountChecked, HostStarted, HostStopped, LossAccepted, StopEngaged, StopScope},
     target::{AccountId, Region},
 };
 use balm_sandbox::{ENGINE_VERSION, Sandbox};
@@ -41,16 +40,17 @@ use crate::{
     engine::{self, Inbox},
     evaluate::Evaluator,
     http::{self, alerts, alerts::Alerts},
-    journal::{self, Broken, Journal, Layout, Log},
+    journal::{self, Broken, Journal, Log},
     kill_switch::KillSwitch,
     look::Looker,
     metrics::Metrics,
     notify::Notifiers,
     permitted::Permitted,
     plugins::Plugins,
-    reload::{self, Loader, Shown},
+    reload::{self, Known, Loader, Shown},
     shutdown,
     status::Status,
+    upkeep::{self, Found, Recovered, States, Upkeep, Verified},
 };
 
 /// How long the first question for the accounts' identities may hold up saying that the host is ready.
@@ -111,10 +111,10 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let evaluator =
         Evaluator::new(Arc::clone(&begun.log), Arc::clone(&plugins), Arc::clone(&looker), Handle::current());
     let host = begun.parts.engine.state().host.clone();
-    let about = about(&host, listener.local_addr()?, begun.verified, &key);
+    let about = about(&host, listener.local_addr()?, &key);
     let state = begun.parts.engine.state();
-    let in_force = state.plugins.clone();
-    let stop_is_recorded = state.stops.values().any(|stop| stop.scope == StopScope::Everything);
+    let known = Known::of(state);
+    let stop_is_recorded = state.stops.values().any(StopEngaged::is_the_kill_switch);
     let (calls, calls_ended) = mpsc::channel(1);
     let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host.clone(), &config.notifiers)?);
     let effects = Effects {
@@ -128,6 +128,9 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         calls,
     };
     let status = Arc::clone(&begun.parts.status);
+    let said = effects.evaluator.said();
+    // It is not waited for at the end: whatever it was at is done again at the next start.
+    begun.upkeep(config, &inbox, &ended).start(begun.found).context("the thread for the upkeep cannot be started")?;
     let mut engine = Watched::over(begun.parts.run(waiting, move |effect| effects.start(effect))?)?;
 
     let counts = Arc::new(alerts::Counts::default());
@@ -137,6 +140,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
     let serving = tokio::spawn(http::serve(listener, router, http::ALERT_CONNECTIONS, ended.clone()));
     let socket = admin::bind(data).context("the socket in the data directory")?;
     let (reload, asked_to_reload) = reload::requests();
+    let requests = reload.clone();
     reload.clone().on_hangup().context("SIGHUP cannot be listened for")?;
     let shown = Arc::new(Shown::default());
     let (ready, is_ready) = watch::channel(false);
@@ -147,11 +151,13 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         shown: Arc::clone(&shown),
         log: Arc::clone(&begun.log),
         audit: begun.audit,
+        verified: begun.verified,
         status,
         kill_switch: Arc::clone(&kill_switch),
         notifiers: Arc::clone(&notifiers),
         metrics: start_metrics(config, &begun.log, &ended)?,
         alerts: counts,
+        said,
         doors: Doors::new(config.admin.as_ref()),
         questions: Questions::default(),
         ready: is_ready,
@@ -161,7 +167,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
 
     let parts = reload::Parts { inbox: inbox.clone(), plugins, alerts, notifiers, shown };
     sign(config, (key, host), &begun.log, &inbox, &ended);
-    let mut loader = Loader::new(parts, config.clone(), in_force);
+    let mut loader = Loader::new(parts, requests, config.clone(), known);
     let starting = async {
         keep_stopped(&inbox, &kill_switch, stop_is_recorded).await;
         if loader.start(&begun.previous).await.is_ok() {
@@ -198,13 +204,12 @@ fn open_plugins(data: &Path) -> anyhow::Result<Arc<Plugins>> {
 }
 
 /// What does not change while the host runs.
-fn about(host: &str, alerts: SocketAddr, verified_seq: Seq, key: &Key) -> About {
+fn about(host: &str, alerts: SocketAddr, key: &Key) -> About {
     About {
         host: host.to_owned(),
         version: env!("CARGO_PKG_VERSION"),
         started_at: clock::wall(),
         alerts_at: format!("http://{alerts}/v1/alerts/"),
-        verified_seq,
         checkpoint_key: key.public().to_owned(),
     }
 }
@@ -286,13 +291,31 @@ fn start_metrics(
 /// What stands before the loop runs.
 struct Begun {
     parts: engine::Loop,
-    /// The last record that was read and checked.
-    verified: Seq,
+    /// What was found, and how much of it was checked.
+    found: Found,
+    verified: Arc<Verified>,
+    states: States,
     log: Arc<Log>,
     audit: Audit,
     audit_thread: std::thread::JoinHandle<()>,
     /// The configuration that was in force before this start.
     previous: Arc<Configuration>,
+}
+
+impl Begun {
+    /// What is done with the journal behind the engine's back.
+    fn upkeep(&self, config: &Config, inbox: &Inbox, ended: &watch::Receiver<bool>) -> Upkeep {
+        Upkeep {
+            settings: config.upkeep,
+            states: self.states.clone(),
+            log: Arc::clone(&self.log),
+            audit: self.audit.clone(),
+            inbox: inbox.clone(),
+            verified: Arc::clone(&self.verified),
+            runtime: Handle::current(),
+            ending: ended.clone(),
+        }
+    }
 }
 
 /// The engine and its journal before the loop has them.
@@ -306,7 +329,7 @@ impl Opening {
     fn write(&mut self, input: Input) -> Result<(), Broken> {
         let taken = self.engine.take(input, self.clock.tick().at);
         self.journal.append(&taken.records)?;
-        self.journal.commit()
+        self.journal.commit().map(drop)
     }
 
     fn write_genesis(&mut self) -> anyhow::Result<()> {
@@ -320,9 +343,16 @@ impl Opening {
 
 /// Open the journal, recover the state, and write down that the host runs.
 fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receiver<bool>) -> anyhow::Result<Begun> {
-    let layout = Layout { segment_bytes: config.segment_bytes, reserve_bytes: config.reserve_bytes };
-    let mut engine = Engine::new();
-    let journal::Opened { journal, log, chain, cut } = journal::open(data, layout, |record| engine.replay(&record))?;
+    let states = States::open(data).context("the directory of saved states in the data directory")?;
+    let Recovered { mut engine, journal: good, used, lost } = upkeep::recover(data, &states, accept_loss)?;
+    let found = Found {
+        begins: good.begins,
+        checked_from: good.checked_from,
+        checked_to: good.chain,
+        dropped: engine.state().dropped,
+        used,
+    };
+    let journal::Opened { journal, log, chain, cut } = good.open(config.journal)?;
     if let Err(mistakes) = engine.recovered() {
         tracing::error!(mistakes, "the recorded rules no longer load: nothing is permitted until new ones are");
     }
@@ -341,6 +371,10 @@ fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receive
     if let Some(known) = opened.lost {
         opening.write(Input::LossAccepted(LossAccepted { known, by: "the audit database".into() }))?;
     }
+    if let Some(known) = lost {
+        opening.write(Input::LossAccepted(LossAccepted { known, by: "a saved state".into() }))?;
+        states.put_away_after(chain.seq)?;
+    }
     if let Some(why) = &opened.rebuilt {
         tracing::warn!(why, "the audit database is built again from the journal");
     }
@@ -350,7 +384,8 @@ fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receive
     let (audit, audit_thread) = opened.start(Arc::clone(&log), Handle::current(), ended.clone())?;
     let Opening { engine, journal, clock } = opening;
     let parts = engine::Loop { engine, journal, clock, status: Arc::new(Status::default()) };
-    Ok(Begun { parts, verified: chain.seq, log, audit, audit_thread, previous })
+    let verified = Arc::new(found.verified());
+    Ok(Begun { parts, found, verified, states, log, audit, audit_thread, previous })
 }
 
 /// Who this host is, for ever.
@@ -363,7 +398,7 @@ fn host_id() -> anyhow::Result<String> {
 /// A stop that was engaged while no record could be written is written down now.
 async fn keep_stopped(inbox: &Inbox, kill_switch: &KillSwitch, recorded: bool) {
     if let Some(by) = kill_switch.written_by().filter(|_| !recorded) {
-        let _ = inbox.ask(Input::Stop(StopScope::Everything, by)).await;
+        let _ = inbox.ask(Input::Stop(StopEngaged::by_person(StopScope::Everything, by))).await;
     }
 }
 

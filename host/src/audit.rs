@@ -15,7 +15,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, atomic::AtomicU64, atomic::Ordering},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -36,7 +36,13 @@ const VALUE_BYTES: usize = 4 << 10;
 /// Bytes of the journal that are copied at once.
 const COPY_BYTES: usize = 1 << 20;
 
-/// How long what was copied may stay unsynced while there is more to copy.
+/// How long more is waited for when little was copied: each time costs the same, so a busy host copies much at a time.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// How long a question waits for the records that were durable when it was asked.
+const REACH_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long what was copied may stay unsynced.
 const SYNC_EVERY: Duration = Duration::from_millis(250);
 
 /// Bytes of sled's cache: an idle host stays small.
@@ -57,8 +63,10 @@ pub(crate) struct Audit {
 struct Shared {
     records: Tree,
     episodes: Tree,
+    /// The first record that is in it, or will be: where old records are no longer kept, one that is built again begins there.
+    first: Seq,
     /// The last record that is in it.
-    head: AtomicU64,
+    head: watch::Sender<Seq>,
 }
 
 /// Why the database cannot be used.
@@ -88,6 +96,17 @@ pub(crate) enum AuditError {
         known: Seq,
         /// The journal's.
         journal: Seq,
+    },
+    /// It begins behind them, since the journal did when it was built.
+    #[error("the records before {0} are no longer kept")]
+    Dropped(Seq),
+    /// What is copied to it leaves something out.
+    #[error("record {found} was to be copied to the audit database where {expected} comes next")]
+    OutOfOrder {
+        /// The record behind the last that it has.
+        expected: Seq,
+        /// The one that was read.
+        found: Seq,
     },
     /// What is in it is not what was put in.
     #[error("record {0} in the audit database is damaged; it is built again from the journal at the next start")]
@@ -132,8 +151,11 @@ pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, 
     let head = head(&db)?.map_or(Seq::ZERO, |chain| chain.seq);
     forget_after(&records, head)?;
     let sync = File::open(dir.join("db")).map_err(|source| AuditError::Io { what: "opened", source })?;
-    let from = log.position(head.next())?;
-    let shared = Arc::new(Shared { records, episodes, head: AtomicU64::new(head.0) });
+    // Records that the journal no longer keeps cannot be copied any more.
+    let next = head.next().max(log.first());
+    let first = records.first()?.and_then(|(key, _)| seq_of(&key)).unwrap_or(next);
+    let from = log.position(next)?;
+    let shared = Arc::new(Shared { records, episodes, first, head: watch::Sender::new(head) });
     Ok(Opened { audit: Audit { shared }, db, sync, from, rebuilt, lost })
 }
 
@@ -311,45 +333,60 @@ impl Opened {
     }
 
     fn copy(self, log: &Log, runtime: &Handle, mut ending: watch::Receiver<bool>) -> Result<(), AuditError> {
-        let (mut from, mut follow, mut synced) = (self.from, log.follow(), Instant::now());
-        let mut packer = Packer::default();
+        let (mut from, mut follow) = (self.from, log.follow());
+        let (mut packer, mut unsynced_since) = (Packer::default(), None);
         loop {
             follow.borrow_and_update();
+            let ends = *ending.borrow();
             let (lines, next) = log.lines(from, COPY_BYTES)?;
-            if lines.is_empty() {
-                self.sync(&packer)?;
-                if *ending.borrow() {
-                    return Ok(());
-                }
-                runtime.block_on(async {
-                    tokio::select! {
-                        _ = follow.changed() => {}
-                        _ = ending.changed() => {}
-                    }
-                });
+            if !lines.is_empty() {
+                from = next;
+                self.put(&lines, &mut packer)?;
+                unsynced_since.get_or_insert_with(Instant::now);
+            } else if ends {
+                return self.sync();
+            }
+            if unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_EVERY) {
+                self.sync()?;
+                unsynced_since = None;
+            }
+            if ends || lines.len() > COPY_BYTES / 2 {
                 continue;
             }
-            from = next;
-            packer.pack(&lines)?;
-            self.audit.shared.records.apply_batch(std::mem::take(&mut packer.records))?;
-            self.audit.shared.episodes.apply_batch(std::mem::take(&mut packer.episodes))?;
-            if let Some(head) = packer.head {
-                self.db.insert(HEAD, format!("{} {}", head.seq, head.hash).as_bytes())?;
-                self.audit.shared.head.store(head.seq.0, Ordering::Release);
-            }
-            if synced.elapsed() > SYNC_EVERY {
-                self.sync(&packer)?;
-                synced = Instant::now();
-            }
+            let caught_up = lines.is_empty();
+            let wake =
+                if caught_up { unsynced_since.map(|since| since + SYNC_EVERY) } else { Some(Instant::now() + GATHER) };
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = follow.changed(), if caught_up => {}
+                    _ = ending.changed() => {}
+                    () = until(wake) => {}
+                }
+            });
         }
     }
 
-    fn sync(&self, packer: &Packer) -> Result<(), AuditError> {
-        if packer.head.is_some() {
-            self.db.flush()?;
-            self.sync.sync_all().map_err(|source| AuditError::Io { what: "synced", source })?;
+    fn put(&self, lines: &[u8], packer: &mut Packer) -> Result<(), AuditError> {
+        packer.pack(lines)?;
+        self.audit.shared.records.apply_batch(std::mem::take(&mut packer.records))?;
+        self.audit.shared.episodes.apply_batch(std::mem::take(&mut packer.episodes))?;
+        if let Some(head) = packer.head {
+            self.db.insert(HEAD, format!("{} {}", head.seq, head.hash).as_bytes())?;
+            self.audit.shared.head.send_replace(head.seq);
         }
         Ok(())
+    }
+
+    fn sync(&self) -> Result<(), AuditError> {
+        self.db.flush()?;
+        self.sync.sync_all().map_err(|source| AuditError::Io { what: "synced", source })
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -371,6 +408,10 @@ impl Packer {
                 let damaged = || AuditError::Damaged(self.head.map_or(Seq::ZERO, |head| head.seq).next());
                 let (hash, json) = line::split(line).ok_or_else(damaged)?;
                 let glance = line::glance(json).ok_or_else(damaged)?;
+                let expected = self.head.map_or(glance.seq, |head| head.seq.next());
+                if glance.seq != expected {
+                    return Err(AuditError::OutOfOrder { expected, found: glance.seq });
+                }
                 self.head = Some(Chain { seq: glance.seq, hash });
                 self.index(glance);
                 start.get_or_insert(glance.seq);
@@ -413,15 +454,29 @@ fn episode_key(episode: EpisodeId, seq: Seq) -> [u8; 16] {
 }
 
 impl Audit {
+    /// The first record that can be asked for.
+    pub(crate) fn first(&self) -> Seq {
+        self.shared.first
+    }
+
     /// The last record that can be asked for. Answers may be older than the journal by what is not copied yet.
     pub(crate) fn head(&self) -> Seq {
-        Seq(self.shared.head.load(Ordering::Acquire))
+        *self.shared.head.borrow()
+    }
+
+    /// Wait until a record can be asked for, not for long: what is asked then is answered as far as the database is.
+    pub(crate) async fn reach(&self, seq: Seq) {
+        let mut head = self.shared.head.subscribe();
+        let _ = tokio::time::timeout(REACH_WITHIN, head.wait_for(|head| *head >= seq)).await;
     }
 
     /// The lines of so many records from one on, without their newlines.
     pub(crate) fn lines(&self, from: Seq, most: usize) -> Result<Vec<Vec<u8>>, AuditError> {
         let head = self.head();
         let (mut lines, mut next) = (Vec::new(), from.max(Seq::ZERO.next()));
+        if next < self.first() {
+            return Err(AuditError::Dropped(self.first()));
+        }
         while lines.len() < most && next <= head {
             let Some((start, value)) = packed(&self.shared.records, next)? else {
                 return Err(AuditError::Damaged(next));
@@ -439,9 +494,11 @@ impl Audit {
         Ok(lines)
     }
 
-    /// The lines of the records of an episode from one on, oldest first, as many as there is room for.
+    /// The lines of the records of an episode from one on, oldest first, as many as there is room for. The record that it
+    /// began with may be no longer kept.
     pub(crate) fn episode(&self, episode: EpisodeId, from: Seq, room: Room) -> Result<Vec<Vec<u8>>, AuditError> {
-        let mut lines = if from <= episode.0 { self.lines(episode.0, 1)? } else { Vec::new() };
+        let has_first = from <= episode.0 && episode.0 >= self.first();
+        let mut lines = if has_first { self.lines(episode.0, 1)? } else { Vec::new() };
         let (first, last) = (episode_key(episode, Seq::ZERO), episode_key(episode, Seq(u64::MAX)));
         // The batch that the first record is in may begin before it.
         let before = self.shared.episodes.range(first..=episode_key(episode, from)).next_back().transpose()?;
@@ -483,5 +540,37 @@ impl Audit {
             seq = seq.next();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use balm_core::{
+        line::Framing,
+        record::{ClockJumped, Fact, Record},
+        time::Timestamp,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_not_copied_where_another_comes_next() {
+        let (mut chain, mut lines) = (Chain::START, Vec::new());
+        for seq in (1..=4).map(Seq) {
+            let fact = Fact::ClockJumped(ClockJumped { by_ms: seq.0 });
+            let (mut line, record) = (Vec::new(), Record { seq, at: Timestamp::EPOCH, more: false, fact });
+            chain = line::write(chain, &record, Framing::default(), &mut line);
+            lines.push(line);
+        }
+        let mut packer = Packer::default();
+        packer.pack(&lines[1]).expect("it may begin anywhere");
+        packer.pack(&lines[2]).expect("and goes on");
+        for (other, found) in [(&lines[2], 3), (&lines[0], 1)] {
+            let refused = packer.pack(other).expect_err("it is not the next");
+            assert!(matches!(refused, AuditError::OutOfOrder { expected: Seq(4), found: Seq(n) } if n == found));
+        }
+        packer.pack(&lines[3]).expect("the next is taken");
+        let mut packer = Packer::default();
+        assert!(packer.pack(&[lines[0].clone(), lines[2].clone()].concat()).is_err(), "nor within one read");
     }
 }

@@ -1,11 +1,12 @@
 //! Backups: a copy of what a host cannot do without, taken while it runs.
 //!
-//! The journal up to the last whole batch, every line checked on the way; the plugins that it names; the key of its
-//! checkpoints. Everything else in a data directory is made from these. A backup is a data directory itself, so it is
-//! restored by being put in its place.
+//! The journal up to the last whole batch, every line checked on the way; the saved states that it vouches for, without which
+//! a journal whose old records were dropped cannot be started from; the plugins that both name; the key of its checkpoints.
+//! Everything else in a data directory is made from these. A backup is a data directory itself, so it is restored by being
+//! put in its place.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, BufWriter, Write as _},
     os::unix::fs::DirBuilderExt as _,
@@ -15,13 +16,16 @@ use std::{
 use balm_core::{
     digest::Digest,
     line::{self, Chain},
+    name::Seq,
     record::Fact,
+    versions::Versions,
 };
 
 use crate::{
     checkpoint,
     journal::{self, OpenError},
     plugins,
+    upkeep::{StateError, States},
 };
 
 /// Why there is no backup.
@@ -43,13 +47,27 @@ pub(crate) enum BackupError {
     /// There is something in its place.
     #[error("{0} is there already: a backup is written into a directory of its own")]
     There(String),
+    /// Saved states were replaced faster than the journal could be copied.
+    #[error(
+        "the saved states that the journal's beginning needs were replaced while it was copied: take the backup again"
+    )]
+    Overtaken,
     /// There is nothing to back up.
     #[error("{0} holds no journal")]
     Empty(String),
 }
 
-/// Back up a data directory into a new one, whole or not at all. Returns how far the journal had come.
-pub(crate) fn write(data: &Path, to: &Path) -> Result<Chain, BackupError> {
+/// What was copied.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    /// How many records.
+    pub(crate) records: u64,
+    /// How far the journal had come.
+    pub(crate) chain: Chain,
+}
+
+/// Back up a data directory into a new one, whole or not at all.
+pub(crate) fn write(data: &Path, to: &Path) -> Result<Copied, BackupError> {
     if to.exists() {
         return Err(BackupError::There(to.display().to_string()));
     }
@@ -58,10 +76,13 @@ pub(crate) fn write(data: &Path, to: &Path) -> Result<Chain, BackupError> {
     let _ = fs::remove_dir_all(&part);
     let journal = part.join("journal");
     fs::DirBuilder::new().mode(0o700).recursive(true).create(&journal).map_err(failed(&journal, "made"))?;
-    let (chain, versions) = copy_journal(data, &journal)?;
+    // States first: what vouches for them is in the journal that is read after them.
+    let states = copy_states(data, &part)?;
+    let Journal { begins, chain, mut versions, saved } = copy_journal(data, &journal)?;
     if chain == Chain::START {
         return Err(BackupError::Empty(data.display().to_string()));
     }
+    versions.extend(keep_vouched(&states, begins, &saved)?);
     let kept = plugins::kept(&part);
     fs::create_dir_all(&kept).map_err(failed(&kept, "made"))?;
     for digest in versions {
@@ -71,23 +92,74 @@ pub(crate) fn write(data: &Path, to: &Path) -> Result<Chain, BackupError> {
     if checkpoint::path(data).exists() {
         copy(&checkpoint::path(data), &checkpoint::path(&part))?;
     }
-    for dir in [&journal, &kept, &part] {
+    for dir in [&journal, states.dir(), &kept, &part] {
         sync(dir)?;
     }
     fs::rename(&part, to).map_err(failed(to, "put in place"))?;
     let above = to.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     sync(above)?;
-    Ok(chain)
+    Ok(Copied { records: chain.seq.0 - begins.seq.0, chain })
 }
 
-/// Copy the journal line by line, into files that begin where its own do; and the plugins that it names.
-fn copy_journal(data: &Path, to: &Path) -> Result<(Chain, BTreeSet<Digest>), BackupError> {
-    let mut versions = BTreeSet::new();
+/// Copy the saved states there are. One may be deleted meanwhile, since there are newer ones.
+fn copy_states(data: &Path, to: &Path) -> Result<States, BackupError> {
+    let (from, to) = (States::below(data), States::open(to).map_err(failed(to, "written"))?);
+    for at in from.list().map_err(failed(from.dir(), "read"))? {
+        match copy(&from.path(at), &to.path(at)) {
+            Err(BackupError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            copied => copied?,
+        }
+    }
+    Ok(to)
+}
+
+/// Keep those copies that the copied journal vouches for. Returns the plugins in force at them, whose records may be no
+/// longer kept.
+fn keep_vouched(
+    states: &States,
+    begins: Chain,
+    saved: &BTreeMap<Seq, Digest>,
+) -> Result<BTreeSet<Digest>, BackupError> {
+    let (mut kept, mut versions) = (Vec::new(), BTreeSet::new());
+    for at in states.list().map_err(failed(states.dir(), "read"))? {
+        match states.read(at) {
+            Ok((snapshot, _)) if saved.get(&at) == Some(&snapshot.digest) && at >= begins.seq => {
+                kept.push(at);
+                let known = snapshot.state.versions.values().flat_map(Versions::known);
+                versions.extend(known.map(|version| version.digest));
+            }
+            Err(StateError::Io(source)) => return Err(failed(&states.path(at), "read")(source)),
+            // A host would not use it either.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    if kept.is_empty() && begins != Chain::START {
+        return Err(BackupError::Overtaken);
+    }
+    states.keep(&kept).map_err(failed(states.dir(), "written"))?;
+    Ok(versions)
+}
+
+/// What the copied journal says.
+struct Journal {
+    begins: Chain,
+    chain: Chain,
+    /// Plugins that it names.
+    versions: BTreeSet<Digest>,
+    /// The digests of the states that it vouches for.
+    saved: BTreeMap<Seq, Digest>,
+}
+
+/// Copy the journal line by line, into files that begin where its own do.
+fn copy_journal(data: &Path, to: &Path) -> Result<Journal, BackupError> {
+    let (mut versions, mut saved) = (BTreeSet::new(), BTreeMap::new());
     let mut open: Option<(PathBuf, BufWriter<File>)> = None;
     let mut broken: Result<(), BackupError> = Ok(());
     let scanned = journal::scan(data, |_, record, line| {
-        if let Fact::PluginActivated(plugin) = &record.fact {
-            versions.insert(plugin.digest);
+        match &record.fact {
+            Fact::Evaluated(capsule) => drop(versions.insert(capsule.plugin)),
+            Fact::StateSaved(state) => drop(saved.insert(state.upto, state.digest)),
+            fact => versions.extend(fact.version().map(|(_, digest)| digest)),
         }
         let begins_file = line::claims(line).is_some_and(|(_, framing)| framing.prev.is_some());
         if broken.is_ok() {
@@ -96,7 +168,7 @@ fn copy_journal(data: &Path, to: &Path) -> Result<(Chain, BTreeSet<Digest>), Bac
     })?;
     broken?;
     close(open)?;
-    Ok((scanned.chain, versions))
+    Ok(Journal { begins: scanned.begins, chain: scanned.chain, versions, saved })
 }
 
 fn write_line(

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::{
     engine::Inbox,
-    journal::{Log, LogError, Position},
+    journal::{Log, LogError},
 };
 
 /// The key's file in the data directory: its seed (RFC 8032, 5.1.5), as 64 hexadecimal digits.
@@ -182,7 +182,7 @@ impl Signer {
 
 /// Whether anything happened since a record but signing, telling of it, and time: an idle host's journal does not grow.
 fn is_worth_signing(log: &Log, since: Seq) -> Result<bool, LogError> {
-    let mut from = if since == Seq::ZERO { Position::START } else { log.position(since.next())? };
+    let mut from = log.position(since.next().max(log.first()))?;
     loop {
         let (lines, next) = log.lines(from, READ_BYTES)?;
         if lines.is_empty() {

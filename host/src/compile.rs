@@ -20,14 +20,25 @@ use std::{
 };
 
 use balm_core::{digest::Digest, name::PluginName};
-use balm_sandbox::{Compiled, LoadError, Plugin, Sandbox};
+use balm_sandbox::{Class, Compiled, LoadError, Plugin, Sandbox};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustix::process::{Resource, Rlimit};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
-/// Bytes of memory of a compilation: three times what the largest component took.
-const MEMORY_BYTES: u64 = 1 << 30;
+use crate::priority;
+
+/// What compiling a component may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cost {
+    cpu_s: u64,
+    memory_mib: u64,
+}
+
+/// MiB of address space of a compilation, by the component's class. Measured at most: 118 MiB for QuickJS with 1.2 MB, 434 MiB
+/// for componentize-py with 18.8 MB.
+const PLAIN_MEMORY_MIB: u64 = 512;
+const RUNTIME_MEMORY_MIB: u64 = 1024;
 
 /// Seconds of processor time of a compilation: so many, so many more for each MiB, and never more than that. Measured:
 /// 0.15 s for a Rust policy of 0.14 MB, 20 s for a language runtime of 12 MB.
@@ -35,12 +46,10 @@ const CPU_S: u64 = 10;
 const CPU_S_PER_MIB: u64 = 4;
 const CPU_S_MOST: u64 = 90;
 
-/// How much longer a compilation may take by the wall's clock than by the processor's: others want the processor too.
+/// How much longer a compilation may take by the wall's clock than by the processor's, since others want the processor too;
+/// and never more than that, so that whoever pushes something hears of it.
 const WALL_TIMES: u32 = 2;
-
-/// How far a child stands back. At 10 a busy host's own threads get nine tenths of a processor that they share with it
-/// (sched(7)).
-const NICENESS: i32 = 10;
+const WALL_MOST: Duration = Duration::from_secs(90);
 
 /// Files that a compilation may hold open: its three streams, and those that starting a program takes for a moment.
 const FILES: u64 = 16;
@@ -90,8 +99,10 @@ enum CompileError {
     Refused(String),
     #[error("compiling it took more than {0} s of processor time: make it smaller")]
     OutOfTime(u64),
-    #[error("compiling it took more than {most} MiB of memory, or broke the compiler ({0}): make it smaller", most = MEMORY_BYTES >> 20)]
-    Broke(ExitStatus),
+    #[error("compiling it took more than {} s on a busy machine: make it smaller, or try again", .0.as_secs())]
+    OutOfWall(Duration),
+    #[error("compiling it took more than {1} MiB of memory, or broke the compiler ({0}): make it smaller")]
+    Broke(ExitStatus, u64),
 }
 
 impl Compiler {
@@ -219,17 +230,26 @@ fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
     fs::rename(part, path)
 }
 
-/// Seconds of processor time that compiling so many bytes may take.
-fn cpu_s(bytes: usize) -> u64 {
-    (CPU_S + CPU_S_PER_MIB * (bytes as u64 >> 20)).min(CPU_S_MOST)
+/// What compiling so many bytes may cost. What is in no class is refused by the child before it costs anything.
+fn cost(bytes: usize) -> Cost {
+    let memory_mib = match Class::of(bytes) {
+        Some(Class::Plain) => PLAIN_MEMORY_MIB,
+        Some(Class::Runtime) | None => RUNTIME_MEMORY_MIB,
+    };
+    Cost { cpu_s: (CPU_S + CPU_S_PER_MIB * (bytes as u64 >> 20)).min(CPU_S_MOST), memory_mib }
+}
+
+/// How long a compilation of so many seconds of processor time may take by the wall's clock.
+fn wall(cpu_s: u64) -> Duration {
+    (Duration::from_secs(cpu_s) * WALL_TIMES).min(WALL_MOST)
 }
 
 /// Compile in a child of this program.
 fn in_child(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
     let program = std::env::current_exe().map_err(CompileError::Child)?;
-    let seconds = cpu_s(bytes.len());
+    let Cost { cpu_s: seconds, memory_mib } = cost(bytes.len());
     let mut child = Command::new(program)
-        .args(["compile", "--cpu-seconds", &seconds.to_string()])
+        .args(["compile", "--cpu-seconds", &seconds.to_string(), "--memory-mib", &memory_mib.to_string()])
         .current_dir("/")
         .env_clear()
         // The allocator would begin with all the address space that the child may have.
@@ -239,13 +259,13 @@ fn in_child(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(CompileError::Child)?;
-    let told = talk(&mut child, bytes, Duration::from_secs(seconds) * WALL_TIMES);
+    let told = talk(&mut child, bytes, wall(seconds));
     if told.is_err() {
         let _ = child.kill();
     }
     let status = child.wait().map_err(CompileError::Child)?;
     let (code, complaint) = told.map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut => CompileError::OutOfTime(seconds),
+        io::ErrorKind::TimedOut => CompileError::OutOfWall(wall(seconds)),
         _ => CompileError::Child(error),
     })?;
     let out_of_time =
@@ -254,7 +274,7 @@ fn in_child(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
         (Some(0), _) => Ok(code),
         (Some(1), _) => Err(CompileError::Refused(complaint.trim().to_owned())),
         (_, signal) if out_of_time.contains(&signal) => Err(CompileError::OutOfTime(seconds)),
-        _ => Err(CompileError::Broke(status)),
+        _ => Err(CompileError::Broke(status, memory_mib)),
     }
 }
 
@@ -292,20 +312,20 @@ fn talk(child: &mut Child, bytes: &[u8], within: Duration) -> io::Result<(Vec<u8
 
 /// What the child does: limit itself, read a component, compile it, write the code. It says on its standard error what is
 /// wrong with the component.
-pub(crate) fn child(cpu_seconds: u64) -> Result<(), String> {
-    limit(cpu_seconds).map_err(|error| format!("it cannot be compiled within limits here: {error}"))?;
-    // Without it it is compiled all the same.
-    let _ = rustix::process::setpriority_process(None, NICENESS);
+pub(crate) fn child(cpu_seconds: u64, memory_mib: u64) -> Result<(), String> {
+    limit(Cost { cpu_s: cpu_seconds, memory_mib })
+        .map_err(|error| format!("it cannot be compiled within limits here: {error}"))?;
+    priority::stand_back();
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes).map_err(|error| format!("it did not arrive: {error}"))?;
     let code = balm_sandbox::compile(&bytes).map_err(|error| error.to_string())?;
     io::stdout().lock().write_all(&code).map_err(|error| format!("its code could not be handed over: {error}"))
 }
 
-fn limit(cpu_seconds: u64) -> rustix::io::Result<()> {
+fn limit(cost: Cost) -> rustix::io::Result<()> {
     let limits = [
-        (Resource::As, MEMORY_BYTES),
-        (Resource::Cpu, cpu_seconds),
+        (Resource::As, cost.memory_mib << 20),
+        (Resource::Cpu, cost.cpu_s),
         (Resource::Nofile, FILES),
         // It writes no file and leaves no image of itself.
         (Resource::Fsize, 0),
@@ -379,6 +399,12 @@ mod tests {
 
     #[test]
     fn larger_components_get_more_time_up_to_a_cap() {
-        assert_eq!([0, 1 << 20, 12 << 20, 32 << 20, usize::MAX].map(cpu_s), [10, 14, 58, 90, 90]);
+        let seconds = |bytes| cost(bytes).cpu_s;
+        assert_eq!([0, 1 << 20, 12 << 20, 32 << 20, usize::MAX].map(seconds), [10, 14, 58, 90, 90]);
+    }
+
+    #[test]
+    fn a_refusal_comes_within_90_seconds_whatever_the_machine_does() {
+        assert_eq!([10, 45, 46, 90].map(|cpu_s| wall(cpu_s).as_secs()), [20, 90, 90, 90]);
     }
 }

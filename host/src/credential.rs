@@ -38,6 +38,8 @@ pub(crate) enum Need {
     Operate,
     /// To say yes or no to a plan that waits for people.
     Approve,
+    /// To bring code to the host, and to say which of it decides.
+    Install,
 }
 
 impl Role {
@@ -50,8 +52,11 @@ impl Role {
         match (self, need) {
             (Self::Viewer | Self::Operator | Self::Approver | Self::Admin, Need::Read)
             | (Self::Operator | Self::Admin, Need::Operate)
-            | (Self::Approver | Self::Admin, Need::Approve) => true,
-            (Self::Viewer | Self::Approver, Need::Operate) | (Self::Viewer | Self::Operator, Need::Approve) => false,
+            | (Self::Approver | Self::Admin, Need::Approve)
+            | (Self::Admin, Need::Install) => true,
+            (Self::Viewer | Self::Approver, Need::Operate)
+            | (Self::Viewer | Self::Operator, Need::Approve)
+            | (Self::Viewer | Self::Operator | Self::Approver, Need::Install) => false,
         }
     }
 }
@@ -70,6 +75,7 @@ impl fmt::Display for Need {
             Self::Read => "viewer",
             Self::Operate => "operator",
             Self::Approve => "approver",
+            Self::Install => "admin",
         })
     }
 }

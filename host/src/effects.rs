@@ -53,6 +53,13 @@ impl Effects {
                     all.inbox.hand_in(Input::Evaluated(Box::new(capsule)));
                 }));
             }
+            Effect::Compare(comparison) => {
+                let plugin = all.evaluator.version(&comparison.digest);
+                drop(self.guests.spawn(async move {
+                    let compared = all.evaluator.compare(comparison, plugin).await;
+                    all.inbox.hand_in(Input::Compared(Box::new(compared)));
+                }));
+            }
             Effect::Look(look) => {
                 let seen = look.shared.then(|| self.looker.glance_at_once(&look.target, detail(&look))).flatten();
                 if let Some(seen) = seen {

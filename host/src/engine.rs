@@ -11,7 +11,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use balm_core::{
@@ -33,6 +33,10 @@ const WAITING: usize = 4096;
 
 /// Inputs of one group.
 const GROUP: usize = 1024;
+
+/// Bytes of the journal after which a group is made durable, though more waits. Between groups evaluations are handed out:
+/// while alerts come in by the thousand, those that came before are not to wait for the last of them.
+const GROUP_BYTES: usize = 256 << 10;
 
 /// The longest sleep: the clock is read at least this often, so that a leap is noticed.
 const SLEEP_MOST: Duration = Duration::from_secs(1);
@@ -211,13 +215,18 @@ impl<F: FnMut(Effect) -> Option<Input>> Running<F> {
         if let Some(by_ms) = tick.jumped_ms {
             self.take(Input::ClockJumped(by_ms), None, tick.at)?;
         }
-        while let Some((input, reply)) = self.postponed.pop_front() {
+        while self.parts.journal.pending() < GROUP_BYTES
+            && let Some((input, reply)) = self.postponed.pop_front()
+        {
             self.take(*input, reply, tick.at)?;
         }
         while self.parts.engine.state().next_timer().is_some_and(|next| next <= tick.at) {
             self.take(Input::Tick, None, tick.at)?;
         }
-        self.parts.journal.commit()?;
+        let since = Instant::now();
+        if self.parts.journal.commit()? {
+            self.parts.status.commits.observe(since.elapsed());
+        }
         self.parts.status.refresh(self.parts.engine.state(), std::mem::take(&mut self.changed));
         for (sender, reply) in self.replies.drain(..) {
             // Whoever asked may be gone; what it asked for is recorded all the same.
@@ -262,5 +271,45 @@ impl<F: FnMut(Effect) -> Option<Input>> Running<F> {
                 (input, reply) => self.postponed.push_back((Box::new(input), reply)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use balm_core::{engine::genesis, line::Chain, record::HostStarted};
+
+    use super::*;
+    use crate::{
+        journal::{self, Layout},
+        test_dir::TestDir,
+    };
+
+    /// An engine over a journal, which is damaged before it runs.
+    fn answer(name: &str, damage: impl FnOnce(&mut Journal)) -> (Result<Reply, Ended>, Result<(), Broken>) {
+        let dir = TestDir::new(name);
+        let layout = Layout { segment_bytes: 64 << 10, reserve_bytes: 0 };
+        let mut journal = journal::read(dir.path(), Chain::START, |_| {}).unwrap().open(layout).unwrap().journal;
+        let (mut engine, clock) = (Engine::new(), Clock::starting(crate::clock::wall()));
+        let first = genesis("host".into(), "0.1.0", clock.about());
+        engine.replay(&first);
+        journal.append(&[first]).unwrap();
+        journal.commit().unwrap();
+        damage(&mut journal);
+        let (inbox, waiting) = inbox();
+        let parts = Loop { engine, journal, clock, status: Arc::default() };
+        let thread = parts.run(waiting, |_| None).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let started = HostStarted { version: "0.1.0".into(), engine: "48".into() };
+        let answer = runtime.block_on(inbox.ask(Input::Started(started)));
+        inbox.end();
+        (answer, thread.join().unwrap())
+    }
+
+    #[test]
+    fn whoever_asks_is_answered_once_the_journal_has_it_and_never_if_it_has_not() {
+        let (answered, ended) = answer("engine-well", |_| {});
+        assert!(matches!(answered, Ok(Reply::Recorded(_))) && ended.is_ok(), "{answered:?}");
+        let (answered, ended) = answer("engine-broken", Journal::cannot_sync);
+        assert!(answered.is_err() && ended.is_err(), "{answered:?}");
     }
 }

@@ -11,6 +11,7 @@ use std::{
 
 use balm_core::{
     alert::Alert,
+    digest::Digest,
     engine::Order,
     evaluation::{Answer, Capsule, Conclusion, Failure, FailureKind, Input, Query},
     record::Fact,
@@ -23,6 +24,7 @@ use crate::{
     habits::{Asker, Habits},
     journal::Log,
     look::Looker,
+    plugin_log::{self, Line, PluginLog},
     plugins::Plugins,
 };
 
@@ -37,6 +39,7 @@ pub(crate) struct Evaluator {
     /// Where answers are fetched: guests have threads of their own.
     io: tokio::runtime::Handle,
     habits: Habits,
+    said: Arc<PluginLog>,
 }
 
 /// An evaluation that is over.
@@ -49,7 +52,21 @@ struct Ending {
 
 impl Evaluator {
     pub(crate) fn new(log: Arc<Log>, plugins: Arc<Plugins>, looker: Arc<Looker>, io: tokio::runtime::Handle) -> Self {
-        Self { log, plugins, looker, io, habits: Habits::default() }
+        Self { log, plugins, looker, io, habits: Habits::default(), said: Arc::default() }
+    }
+
+    /// A version, if it is in memory.
+    pub(crate) fn version(&self, digest: &Digest) -> Option<Arc<Plugin>> {
+        self.plugins.get(digest)
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// What plugins said.
+    pub(crate) fn said(&self) -> Arc<PluginLog> {
+        Arc::clone(&self.said)
     }
 
     /// The version that an order names, if it is in memory.
@@ -113,7 +130,7 @@ impl Evaluator {
         let mut round = 1;
         loop {
             let Round { outcome, fuel, log, log_dropped } = plugin.evaluate(input).await;
-            say(order, &log, log_dropped);
+            self.say(order, &log, log_dropped);
             match rounds::conclude(outcome, round, &input.answers, reach) {
                 Step::Concluded(conclusion) => {
                     if matches!(&conclusion, Conclusion::Failed(failure) if failure.kind == FailureKind::Queries) {
@@ -128,6 +145,29 @@ impl Evaluator {
                 }
             }
             round += 1;
+        }
+    }
+
+    fn say(&self, order: &Order, log: &[balm_sandbox::LogLine], dropped: u64) {
+        for line in log {
+            let (policy, episode, message) = (order.policy.as_str(), order.episode.0.0, &line.message);
+            match line.level {
+                Level::Debug => tracing::debug!(target: "plugin", policy, episode, "{message}"),
+                Level::Info => tracing::info!(target: "plugin", policy, episode, "{message}"),
+                Level::Warn => tracing::warn!(target: "plugin", policy, episode, "{message}"),
+            }
+            let kept = Line {
+                at: order.now,
+                digest: order.digest,
+                policy: order.policy.clone(),
+                episode: order.episode,
+                level: plugin_log::word(line.level).into(),
+                message: message.clone(),
+            };
+            self.said.keep(&order.plugin, kept);
+        }
+        if dropped > 0 {
+            tracing::warn!(target: "plugin", policy = order.policy.as_str(), dropped, "lines beyond the cap were dropped");
         }
     }
 
@@ -150,20 +190,6 @@ impl Evaluator {
             answers.extend(answer.await);
         }
         answers
-    }
-}
-
-fn say(order: &Order, log: &[balm_sandbox::LogLine], dropped: u64) {
-    for line in log {
-        let (policy, episode, message) = (order.policy.as_str(), order.episode.0.0, &line.message);
-        match line.level {
-            Level::Debug => tracing::debug!(target: "plugin", policy, episode, "{message}"),
-            Level::Info => tracing::info!(target: "plugin", policy, episode, "{message}"),
-            Level::Warn => tracing::warn!(target: "plugin", policy, episode, "{message}"),
-        }
-    }
-    if dropped > 0 {
-        tracing::warn!(target: "plugin", policy = order.policy.as_str(), dropped, "lines beyond the cap were dropped");
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use balm_core::{
+    beginning::{self, Beginning, Unvouched},
     digest::Digest,
     line::{self, Chain, Line, LineError},
     name::Seq,
@@ -63,6 +64,14 @@ pub(crate) enum ExportError {
         /// Its last record.
         seq: Seq,
     },
+    /// Nothing says what came before the first record.
+    #[error("{file} is not whole: {why}")]
+    Beginning {
+        /// Which file.
+        file: String,
+        /// What is missing.
+        why: Unvouched,
+    },
     /// There is nothing in it.
     #[error("{0} holds no record")]
     Empty(String),
@@ -98,12 +107,15 @@ pub(crate) fn scan(path: &Path, mut each: impl FnMut(&Line)) -> Result<Chain, Ex
     let file = || path.display().to_string();
     let failed = |source| ExportError::Io { file: file(), what: "read", source };
     let lines = BufReader::new(File::open(path).map_err(failed)?);
-    let (mut chain, mut goes_on) = (Chain::START, false);
+    let (mut chain, mut goes_on, mut beginning) = (Chain::START, false, Beginning::default());
     for (number, text) in (1..).zip(lines.split(b'\n')) {
         let text = text.map_err(failed)?;
         let Some((json, hash)) = without_hash(&text) else {
             return Err(ExportError::NoLine { file: file(), line: number });
         };
+        if chain == Chain::START {
+            chain = before_first(&json).unwrap_or(chain);
+        }
         let journals = [&hash.to_hex()[..], b" ", &json].concat();
         let seq = chain.seq.next();
         let line = line::read(chain, &journals).map_err(|why| ExportError::Changed {
@@ -113,14 +125,24 @@ pub(crate) fn scan(path: &Path, mut each: impl FnMut(&Line)) -> Result<Chain, Ex
             why,
         })?;
         each(&line);
+        beginning.note(&line.record, line.framing);
         chain = Chain { seq: line.record.seq, hash: line.hash };
         goes_on = line.record.more;
     }
     match chain {
         Chain::START => Err(ExportError::Empty(file())),
         chain if goes_on => Err(ExportError::Unfinished { file: file(), seq: chain.seq }),
-        chain => Ok(chain),
+        chain => match beginning.check() {
+            Ok(()) => Ok(chain),
+            Err(why) => Err(ExportError::Beginning { file: file(), why }),
+        },
     }
+}
+
+/// Where the chain stands before the first line of an export of a journal whose old records are no longer kept.
+fn before_first(json: &[u8]) -> Option<Chain> {
+    let (record, framing) = line::read_json(json).ok()?;
+    beginning::before(record.seq, framing)
 }
 
 /// A line of an export, with its newline, from the journal's JSON.

@@ -13,6 +13,7 @@ mod backup;
 mod checkpoint;
 mod cli;
 mod clock;
+mod compare;
 mod compile;
 mod config;
 mod credential;
@@ -30,13 +31,17 @@ mod look;
 mod metrics;
 mod notify;
 mod permitted;
+mod plugin_log;
 mod plugins;
+mod priority;
 mod reload;
 mod replay;
 mod shutdown;
+mod simulate;
 mod status;
 mod telemetry;
 mod text;
+mod upkeep;
 
 #[cfg(test)]
 mod test_dir;

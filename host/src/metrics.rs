@@ -69,6 +69,7 @@ families! {
     NOTICES_DROPPED = "balm_notices_dropped_total" ["notifier"] "Notices that were dropped since the receiver was too slow.";
     PLUGINS = "balm_plugin_arrivals_total" ["plugin", "result"] "Plugins that came into force or were refused.";
     STOPS = "balm_stop_changes_total" ["change"] "Stops that were engaged and released.";
+    CONFLICTS = "balm_conflicts_total" ["conflict"] "Conflicts that were found and went to a person.";
     APPROVALS = "balm_approvals_total" ["change"] "Approvals that were asked for, given, used and so on.";
     DENIED = "balm_access_denied_total" [] "Requests of credentials whose role does not allow them.";
 }
@@ -198,9 +199,11 @@ impl Metrics {
                 self.count(&NOTICES_DROPPED, &[sent.notifier.as_str()], sent.dropped);
             }
             Fact::PluginActivated(activated) => self.count(&PLUGINS, &[activated.plugin.as_str(), "activated"], 1),
+            Fact::PluginPushed(pushed) => self.count(&PLUGINS, &[pushed.plugin.as_str(), "pushed"], 1),
             Fact::PluginRefused(refused) => self.count(&PLUGINS, &[refused.plugin.as_str(), "refused"], 1),
             Fact::StopEngaged(_) => self.count(&STOPS, &["engaged"], 1),
             Fact::StopReleased(_) => self.count(&STOPS, &["released"], 1),
+            Fact::ConflictFound(conflict) => self.count(&CONFLICTS, &[&conflict.conflict.to_string()], 1),
             Fact::AccessDenied(denied) => self.count(&DENIED, &[], 1 + denied.unrecorded),
             fact if let Some(change) = fact.kind().strip_prefix("approval-") => self.count(&APPROVALS, &[change], 1),
             // Counted by kind, and nothing more is to be said of them.

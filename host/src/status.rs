@@ -14,14 +14,15 @@ use balm_core::{
     configuration::Mode,
     digest::Digest,
     name::{PluginName, PolicyName, Seq},
-    record::{Record, StopScope},
+    record::{Record, StopCause, StopScope},
     state::State,
     target::{AccountId, Region},
+    time::Timestamp,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::admin::schema;
+use crate::{admin::schema, metrics::Histogram};
 
 /// What the engine says of its state.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Status {
     begun: Instant,
     /// Why the journal has no room, if it has none.
     no_room: Mutex<Option<String>>,
+    /// How long groups of records took to be durable.
+    pub(crate) commits: Histogram,
 }
 
 /// The numbers at one moment.
@@ -84,6 +87,16 @@ pub(crate) struct Stop {
     pub(crate) who: String,
     /// Why.
     pub(crate) why: String,
+    /// What engaged it.
+    #[schema(schema_with = schema::cause)]
+    pub(crate) cause: StopCause,
+    /// When it ends by itself, if it does, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub(crate) until: Option<Timestamp>,
+    /// Whether it is what works without a record, too.
+    #[serde(skip)]
+    pub(crate) is_the_kill_switch: bool,
 }
 
 /// A policy in force.
@@ -139,6 +152,7 @@ impl Default for Status {
             beat_ms: AtomicU64::new(0),
             begun: Instant::now(),
             no_room: Mutex::default(),
+            commits: Histogram::default(),
         }
     }
 }
@@ -198,7 +212,13 @@ impl Status {
 pub(crate) fn changes_view(record: &Record) -> bool {
     matches!(
         record.fact.kind(),
-        "configured" | "plugin-activated" | "plugin-removed" | "account-checked" | "stop-engaged" | "stop-released"
+        "configured"
+            | "plugin-activated"
+            | "plugin-pushed"
+            | "plugin-removed"
+            | "account-checked"
+            | "stop-engaged"
+            | "stop-released"
     )
 }
 
@@ -209,6 +229,9 @@ impl View {
             scope: stop.scope.clone(),
             who: stop.by.who.clone(),
             why: stop.by.why.clone(),
+            cause: stop.cause,
+            until: stop.until,
+            is_the_kill_switch: stop.is_the_kill_switch(),
         });
         let policies = state.configuration.policies.iter().map(|(name, policy)| PolicyView {
             policy: name.clone(),

@@ -135,8 +135,17 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 }
 
 /// What changes what a host does.
-const OPERATIONS: [&str; 5] =
-    ["/v1/clock/accept", "/v1/notifiers/test", "/v1/reload", "/v1/stops", "/v1/stops/release"];
+const OPERATIONS: [&str; 7] =
+    ["/v1/clock/accept", "/v1/notifiers/test", "/v1/reload", "/v1/stops", "/v1/stops/release", ROLL_BACK, DISABLE];
+const ROLL_BACK: &str = "/v1/plugins/scale-ecs-service/rollback";
+const DISABLE: &str = "/v1/plugins/scale-ecs-service/disable";
+
+/// What brings code to a host, or chooses it.
+const INSTALLS: [&str; 3] = [
+    "/v1/plugins/scale-ecs-service/versions",
+    "/v1/plugins/scale-ecs-service/activate",
+    "/v1/plugins/scale-ecs-service/candidate",
+];
 
 /// What is said of approvals.
 const APPROVALS: [&str; 3] = ["/v1/approvals", "/v1/approvals/deny", "/v1/approvals/withdraw"];
@@ -148,6 +157,7 @@ fn every_documented_operation_is_served_to_the_roles_that_it_names_and_to_nobody
     let mut denied = 0;
     for (method, path, operation) in operations(&api.document()) {
         let path = path.replace("{seq}", "1").replace("{episode}", "1").replace("{intent}", "1.0");
+        let path = path.replace("{plugin}", "scale-ecs-service");
         if path == "/v1/events" {
             continue;
         }
@@ -160,6 +170,7 @@ fn every_documented_operation_is_served_to_the_roles_that_it_names_and_to_nobody
                 Some("viewer") => role != "nobody",
                 Some("operator") => role == "operator" || role == "admin",
                 Some("approver") => role == "approver" || role == "admin",
+                Some("admin") => role == "admin",
                 Some(other) => panic!("{method} {path} names the role {other}"),
             };
             let what = format!("{role}: {method} {path}: {} {}", answer.status, answer.body);
@@ -181,13 +192,15 @@ fn every_documented_operation_is_served_to_the_roles_that_it_names_and_to_nobody
             }
         }
     }
-    assert_eq!(denied, 2 * (OPERATIONS.len() + APPROVALS.len()), "two roles at each");
+    let twice = OPERATIONS.len() + APPROVALS.len();
+    assert_eq!(denied, 2 * twice + 3 * INSTALLS.len(), "two roles at each, three where code is brought");
     let recorded = wait::until("a record of each attempt", WITHIN, || {
         let of_denials = |fact| if let Fact::AccessDenied(denied) = fact { Some(denied) } else { None };
         let recorded: Vec<_> = scene.files.facts().into_iter().filter_map(of_denials).collect();
         (recorded.len() == denied).then_some(recorded)
     });
     let needs = OPERATIONS.iter().map(|what| (what, "operator")).chain(APPROVALS.iter().map(|what| (what, "approver")));
+    let needs = needs.chain(INSTALLS.iter().map(|what| (what, "admin")));
     for (what, need) in needs {
         let other = if need == "operator" { "the-approver (approver)" } else { "the-operator (operator)" };
         for who in ["the-viewer (viewer)", other] {

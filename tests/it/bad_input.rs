@@ -131,7 +131,7 @@ fn bad_limits_are_told_with_file_and_line() {
     );
     let file = "guardrails/limits.toml";
     let mistakes = [
-        (file, "team", "in [limit], scope is \"team\"; it must be one of everything, account, policy, target"),
+        (file, "team", "in [limit], scope is \"team\"; it must be one of everything, account, service, policy, target"),
         (file, "8d", "in [limit], window is \"8d\"; it must be a time from 1s to 7d"),
         (file, "[[bound]]", "in [bound], minimum 9 is above maximum 3"),
         (file, "[[bond]]", "bond is no key; did you mean bound?"),

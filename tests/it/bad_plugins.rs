@@ -15,7 +15,7 @@ use balm_tests::{
 };
 
 /// Names of bad plugins, and what is said of each.
-const BAD: [(&str, &str); 12] = [
+const BAD: [(&str, &str); 13] = [
     ("core-module", "it is a core module; build it as a component, for Rust with --target wasm32-wasip2"),
     ("cut-off", "it cannot be compiled: "),
     ("directory", "it is no regular file"),
@@ -25,7 +25,12 @@ const BAD: [(&str, &str); 12] = [
         "http-client",
         "it imports wasi:http/outgoing-handler@0.2.0, which no policy may; it gets `log` and an inert WASI",
     ),
-    ("huge", "it has 4194305 bytes; at most 4194304 are allowed"),
+    ("huge", "it has 33554433 bytes; at most 33554432 are allowed"),
+    (
+        "large",
+        "it has 4194305 bytes, and a plain plugin at most 4194304: if it carries the runtime of its language, permit that with \
+         plugin-class = \"runtime\" in balm.toml",
+    ),
     ("nothing", "it does not fit the contract balm:policy@0.1.0: "),
     ("precompiled", "it is native code, perhaps a precompiled module; build it as a component"),
     ("random-bytes", "it is no WebAssembly; build it as a component"),
@@ -44,7 +49,8 @@ fn write_all(plugins: &Path) {
     put("empty", b"");
     let made = Command::new("mkfifo").arg(plugins.join("fifo.wasm")).status();
     assert!(made.is_ok_and(|made| made.success()), "a FIFO can be made");
-    put("huge", &[0; (4 << 20) + 1]);
+    put("large", &vec![0; (4 << 20) + 1]);
+    put("huge", &vec![0; (32 << 20) + 1]);
     put("http-client", &component(Some("wasi:http/outgoing-handler@0.2.0")));
     put("nothing", &component(None));
     put("precompiled", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");

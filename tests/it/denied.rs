@@ -167,7 +167,7 @@ fn assert_refused(stage: &Stage, name: &str, by: CheckName, why: &str) {
 #[track_caller]
 fn assert_refusal(judged: &IntentJudged, by: CheckName, why: &str) {
     assert_eq!(judged.verdict, Verdict::Refused(by), "{judged:?}");
-    assert_eq!(judged.checks.len(), 13, "every check is recorded");
+    assert_eq!(judged.checks.len(), 16, "every check is recorded");
     let found = found(judged, by);
     assert!(found.contains(why), "{found:?} does not say {why:?}");
 }
@@ -281,7 +281,7 @@ fn a_policy_in_shadow_is_judged_by_every_check_and_does_nothing() {
     let episode = stage.fire("shadow", "shadow");
     let judged = stage.judged(episode);
     assert_eq!(judged.verdict, Verdict::Observed);
-    assert!(judged.checks.len() == 13 && judged.checks.iter().all(|checked| checked.passed), "{judged:?}");
+    assert!(judged.checks.len() == 16 && judged.checks.iter().all(|checked| checked.passed), "{judged:?}");
     let text = stage.files.balm_says(&["audit", "show", &episode.to_string()]);
     assert!(text.contains("observed only") && text.contains("shadow: recorded, not acted on"), "{text}");
     stage.assert_untouched("shadow");

@@ -167,7 +167,7 @@ fn from_init_to_a_remediation_that_is_verified_and_explained() {
     assert_eq!((cloud.desired("web"), &story["intents"][0]["acted"]), (6, &Value::Bool(true)));
     let intent = story["intents"][0]["intent"].as_str().expect("an intent").to_owned();
     let words = files.balm_says(&["explain", &intent]);
-    assert!(words.contains("It was admitted: all 13 checks passed, permitted by web.cedar#0."), "{words}");
+    assert!(words.contains("It was admitted: all 16 checks passed, permitted by web.cedar#0."), "{words}");
     assert!(words.contains("It is verified"), "{words}");
     let running = words;
     host.stop();

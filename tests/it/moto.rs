@@ -83,7 +83,7 @@ fn check_chain(files: &Files, episode: &str) {
         match fact {
             Fact::IntentJudged(judged) => {
                 assert_eq!(judged.verdict, Verdict::Admitted);
-                assert_eq!(judged.checks.len(), 13, "every check is there: {:?}", judged.checks);
+                assert_eq!(judged.checks.len(), 16, "every check is there: {:?}", judged.checks);
                 assert!(judged.checks.iter().all(|checked| checked.passed), "{:?}", judged.checks);
             }
             Fact::AttemptEnded(ended) => {

@@ -7,18 +7,18 @@ use std::{
 };
 
 use balm_cloud::Options;
-use balm_core::{
-    notice::{self, Urgency},
-    record::{Fact, IntentEnd, NoticeSent, Record, Verdict},
-};
-use balm_tests::harness::{
-    Dir,
-    cloud::Cloud,
-    grafana::{self, Alert},
-    host::Files,
-    journal,
-    receiver::{self, Manner, Receiver, SECRET},
-    wait,
+use balm_core::record::{Fact, NoticeSent};
+use balm_tests::{
+    harness::{
+        Dir,
+        cloud::Cloud,
+        grafana::{self, Alert},
+        host::Files,
+        journal,
+        receiver::{self, Manner, Receiver, SECRET},
+        wait,
+    },
+    outage,
 };
 use serde_json::Value;
 
@@ -174,118 +174,19 @@ fn a_receiver_that_is_busy_silent_or_broken_is_asked_again_when_it_wants_and_tol
     host.stop();
 }
 
-/// Alerts of the storm, and those that need a person.
-const STORM: u64 = 500;
-const PERSONS: u64 = 20;
-
 #[test]
 fn while_slack_is_down_in_a_storm_everything_goes_on_and_then_few_messages_tell_all_of_it() {
-    let (cloud, address) = (cloud_with(&["web", "batch", "queue"]), receiver::dead_address());
-    let files = files("notify-storm", &cloud, address);
-    // No rule permits `storm` anything, and a person must approve what `ask` wants.
-    files.edit("balm.toml", |text| {
-        format!("{text}{}{}", policy("storm", "batch", "enforce"), policy("ask", "queue", "suggest"))
-    });
-    files.edit("guardrails/web.cedar", |text| {
-        let both = "principal,\n    action";
-        text.replace("principal == Policy::\"web-cpu\",\n    action", both)
-            + "forbid(principal == Policy::\"storm\", action, resource);\n"
-    });
-    let host = files.start();
-
-    for first in (0..STORM).step_by(50) {
-        let alerts: Vec<Alert> = (first..first + 50).map(|n| Alert::firing("storm", "batch", 1_000 + n)).collect();
-        host.accept(&grafana::body(&alerts));
-        if first == STORM / 2 {
-            let asks: Vec<Alert> = (0..PERSONS).map(|n| Alert::firing("ask", "queue", 5_000 + n)).collect();
-            host.accept(&grafana::body(&asks));
-            host.accept(&grafana::body(&[Alert::firing("HighCpu", "web", 1)]));
-        }
-    }
-    let facts = wait::until("the storm to be judged and the scene to end", Duration::from_secs(240), || {
-        std::thread::sleep(Duration::from_millis(500));
-        let facts = files.facts();
-        let judged = facts.iter().filter(|fact| matches!(fact, Fact::IntentJudged(_))).count() as u64;
-        let verified = |fact: &Fact| matches!(fact, Fact::IntentEnded(ended) if ended.how == IntentEnd::Verified);
-        (judged > STORM + PERSONS && facts.iter().any(verified)).then_some(facts)
-    });
-    assert_eq!(cloud.desired("web"), 6);
-    assert!(
-        sent_to_team(&facts).iter().all(|sent| sent.kept),
-        "nothing arrives at a dead address, and nothing is lost"
+    let report = outage::run(outage::Options { alerts: 500, away: Duration::from_secs(10) });
+    println!(
+        "{} alerts in {:.1} s: {} messages; acknowledged within {:.1} ms, {:.1} ms beside one who is told",
+        report.alerts,
+        report.away_s,
+        report.messages.len(),
+        report.ack_p99_ms,
+        report.other_ack_p99_ms
     );
-
-    let slack = Receiver::start_at(address);
-    let since = Instant::now();
-    let mut looked = Instant::now();
-    let sent = wait::until("everything to be told", Duration::from_secs(240), || {
-        if looked.elapsed() < Duration::from_secs(1) {
-            return None;
-        }
-        looked = Instant::now();
-        let sent = sent_to_team(&files.facts());
-        (told(&sent) >= worth_telling(&files.facts())).then_some(sent)
-    });
-    println!("told after {:?}: {} messages, {} tries in all", since.elapsed(), slack.taken().len(), sent.len());
-    host.stop();
-    let records: Vec<Record> = journal::read(&files.data()).into_iter().map(|(record, _)| record).collect();
-    let facts: Vec<Fact> = records.iter().map(|record| record.fact.clone()).collect();
-    let sent = sent_to_team(&facts);
-    assert_eq!(told(&sent), worth_telling(&facts), "every notice is told once");
-    assert!(sent.iter().all(|sent| sent.dropped == 0));
-
-    let messages = slack.taken();
-    assert!((1..20).contains(&messages.len()), "{} messages", messages.len());
-    messages.iter().for_each(assert_slack_takes);
-    let needs_approval =
-        |fact: &&Fact| matches!(fact, Fact::IntentJudged(judged) if judged.verdict == Verdict::NeedsApproval(1));
-    assert_eq!(facts.iter().filter(needs_approval).count() as u64, PERSONS);
-    let named: usize = messages.iter().map(|message| message.to_string().matches("needs approval of 1").count()).sum();
-    assert!(named as u64 >= PERSONS, "{named} of {PERSONS} calls for a person are named");
-    let person =
-        |record: &&Record| notice::is_worth_telling(&record.fact) && notice::of(record).urgency == Urgency::Person;
-    let persons = records.iter().filter(person).count();
-    assert!(persons as u64 >= PERSONS);
-    let counted: usize = messages.iter().map(persons_in).sum();
-    assert_eq!(counted, persons, "{:#?}", messages.iter().map(|message| &message["text"]).collect::<Vec<_>>());
-}
-
-/// How many calls for a person a message says that it has.
-fn persons_in(message: &Value) -> usize {
-    let text = message["text"].as_str().expect("a fallback");
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let number = words.iter().position(|word| word.starts_with("need")).and_then(|at| words[at - 1].parse().ok());
-    number.unwrap_or(usize::from(text.starts_with('🚨')))
-}
-
-fn policy(name: &str, service: &str, mode: &str) -> String {
-    format!(
-        r#"
-[[policy]]
-name = "{name}"
-plugin = "scale-ecs-service"
-mode = "{mode}"
-targets = ["{}"]
-[policy.match]
-source = "grafana"
-labels = {{ alertname = "{name}" }}
-[policy.settings]
-minimum = 2
-maximum = 12
-out-step = 2
-in-step = 2
-out-pause = 60
-in-pause = 1
-"#,
-        balm_tests::harness::cloud::arn(service)
-    )
-}
-
-/// Notices that arrived.
-fn told(sent: &[NoticeSent]) -> u64 {
-    sent.iter().filter(|sent| sent.delivered.is_ok()).map(|sent| sent.covers).sum()
-}
-
-fn worth_telling(facts: &[Fact]) -> u64 {
-    facts.iter().filter(|fact| notice::is_worth_telling(fact)).count() as u64
+    assert!((1..20).contains(&report.messages.len()), "{} messages", report.messages.len());
+    report.messages.iter().for_each(assert_slack_takes);
+    let texts: Vec<&Value> = report.messages.iter().map(|message| &message["text"]).collect();
+    assert_eq!((report.untold, report.uncalled, report.unnamed), (0, 0, 0), "{texts:#?}");
 }

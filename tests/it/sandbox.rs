@@ -188,7 +188,7 @@ fn what_is_no_plugin_is_refused_with_what_it_is() {
             let told = refused(bytes).await;
             assert!(told.contains(said), "{said}: {told}");
         }
-        let told = refused(&vec![0; (4 << 20) + 1]).await;
+        let told = refused(&vec![0; (32 << 20) + 1]).await;
         assert!(told.contains("at most"), "{told}");
         let told = refused(&fs::read(OPEN_SOCKET).expect("the build made it")).await;
         assert!(told.contains("it imports wasi:sockets/") && told.contains("which no policy may"), "{told}");

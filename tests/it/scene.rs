@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The guard's checks, in their order.
-const CHECKS: [CheckName; 13] = [
+const CHECKS: [CheckName; 16] = [
     CheckName::Stop,
     CheckName::Stale,
     CheckName::Mode,
@@ -40,6 +40,9 @@ const CHECKS: [CheckName; 13] = [
     CheckName::Expectation,
     CheckName::Busy,
     CheckName::Opposes,
+    CheckName::Oscillation,
+    CheckName::Recurrence,
+    CheckName::Storm,
     CheckName::Limits,
     CheckName::Bounds,
     CheckName::Authorization,

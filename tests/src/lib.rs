@@ -1,24 +1,36 @@
 //! What whole-system tests, proofs and benchmarks share.
 //!
-//! `harness` starts the real programs in directories of their own and speaks to them as strangers do. `kills` ends them at
-//! any moment and recounts what is left; `syscalls` ends them at one call to the kernel after the other, and `power` opens what a power cut may leave. `swaps` replaces
-//! plugins under load; `replay` makes decisions again; `export` takes exports apart and puts them together, and `tamper`
-//! forges them. `sim` runs the core, a model of the journal and the model cloud under one seed. `corpus` has the hostile
-//! guests, and `approvals` the table of everything that somebody may try with an approval. `bench` measures. `book` reads
-//! the book and does what it says, `reference` writes the pages of it that code can write. Nothing here is shipped.
+//! `harness` starts the real programs in directories of their own and speaks to them as strangers do. What they must
+//! withstand, each with what it counts: `kills` ends a host at any moment and `syscalls` at one call to the kernel after the
+//! other, `power` opens what a power cut may leave and `rot` what becomes of damaged files; `swaps` replaces plugins under
+//! load; `storm` sends alerts by the thousand and `outage` does while nobody answers for Slack; `corpus` has the hostile
+//! guests, `approvals` everything that somebody may try with an approval, and `tamper` forges exports, which `export` takes
+//! apart. What must come out the same: `replay` makes decisions again, `golden` has decisions of released contracts and
+//! `golden_journal` what earlier versions wrote, `languages` builds the policies that are not in Rust, and `oracle` judges
+//! random intents beside the guard. `sim` runs the core, a model of the journal and the model cloud under one seed. `mutants`
+//! plants faults that tests must find. `bench` measures. `book` reads the book and does what it says, `reference` writes the
+//! pages of it that code can write. Nothing here is shipped.
 
 pub mod approvals;
 pub mod bench;
 pub mod book;
 pub mod corpus;
 pub mod export;
+pub mod golden;
+pub mod golden_journal;
 pub mod harness;
 pub mod kills;
+pub mod languages;
+pub mod mutants;
+pub mod oracle;
+pub mod outage;
 pub mod power;
 pub mod reference;
 pub mod replay;
 pub mod rot;
+mod seeds;
 pub mod sim;
+pub mod storm;
 pub mod swaps;
 pub mod syscalls;
 pub mod tamper;
@@ -42,3 +54,9 @@ pub const SCALE_ASG: &str = env!("PLUGIN_SCALE_ASG");
 
 /// The component of `replace-unhealthy-instance`, as built from this repository.
 pub const REPLACE_UNHEALTHY_INSTANCE: &str = env!("PLUGIN_REPLACE_UNHEALTHY_INSTANCE");
+
+/// The golden plugin that says back everything that it is told.
+pub const GOLDEN_SAY_EVERYTHING: &str = env!("PLUGIN_GOLDEN_SAY_EVERYTHING");
+
+/// The golden plugin that asks before it decides.
+pub const GOLDEN_SCALE_BY_HAND: &str = env!("PLUGIN_GOLDEN_SCALE_BY_HAND");

@@ -10,11 +10,22 @@ use std::{
 
 use crate::harness::programs;
 
-/// The source texts that records are made of.
+/// The source text with the kinds of records, and those with their data.
 const RECORDS: &str = include_str!("../../host/core/src/record.rs");
-const EVALUATIONS: &str = include_str!("../../host/core/src/evaluation.rs");
-const APPROVALS: &str = include_str!("../../host/core/src/approval/record.rs");
-const PLANS: &str = include_str!("../../host/core/src/approval/mod.rs");
+const DATA: [&str; 12] = [
+    include_str!("../../host/core/src/record/arrival.rs"),
+    include_str!("../../host/core/src/record/episode.rs"),
+    include_str!("../../host/core/src/record/intent.rs"),
+    include_str!("../../host/core/src/record/journal.rs"),
+    include_str!("../../host/core/src/record/person.rs"),
+    include_str!("../../host/core/src/record/stop.rs"),
+    include_str!("../../host/core/src/record/verdict.rs"),
+    include_str!("../../host/core/src/evaluation.rs"),
+    include_str!("../../host/core/src/approval/record.rs"),
+    include_str!("../../host/core/src/approval/mod.rs"),
+    include_str!("../../host/core/src/versions/record.rs"),
+    include_str!("../../host/core/src/versions/candidate.rs"),
+];
 
 /// The generated pages, by file name.
 ///
@@ -28,12 +39,7 @@ pub fn pages() -> BTreeMap<&'static str, String> {
         .env_remove("BALM_CONFIG")
         .env_remove("BALM_DATA")
         .output();
-    [
-        ("cli.md", printed(manual)),
-        ("catalogue.md", catalogue()),
-        ("records.md", records(RECORDS, &[EVALUATIONS, APPROVALS, PLANS])),
-    ]
-    .into()
+    [("cli.md", printed(manual)), ("catalogue.md", catalogue()), ("records.md", records(RECORDS, &DATA))].into()
 }
 
 /// The catalogue writes its own page, in a build of its own, since only there its types have schemas.
@@ -221,10 +227,16 @@ pub fn configuration_keys(root: &Path) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 /// How the code asks for a key.
-const READERS: [&str; 15] = [
+const READERS: [&str; 21] = [
+    "needed(&mut section, \"",
+    "needed_point(&mut section, \"",
+    "small(&mut section, \"",
+    "small(&mut release, \"",
+    "parsed::<Zone>(\"",
     "text(\"",
     "texts(\"",
     "parsed::<SocketAddr>(\"",
+    "parsed::<Class>(\"",
     "number(\"",
     "duration(\"",
     "word(\"",
@@ -245,7 +257,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_record_is_told_with_its_fields() {
-        let text = records(RECORDS, &[EVALUATIONS, APPROVALS, PLANS]);
+        let text = records(RECORDS, &DATA);
         for kind in balm_core::record::Fact::KINDS {
             assert!(text.contains(&format!("\n## {kind}\n")), "{kind}");
         }

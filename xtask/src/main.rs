@@ -2,6 +2,8 @@
 //!
 //! It compiles in seconds and knows nothing of Balm; the substance of `demo`, `bench` and `prove` is in `tests/src/bin`.
 
+mod tools;
+
 use std::{
     env,
     path::{Path, PathBuf},
@@ -14,12 +16,6 @@ use clap::{Parser, Subcommand};
 
 /// The target that policies are built for.
 const WASM: &str = "wasm32-wasip2";
-
-/// moto, an AWS that is not ours, and what its server needs; its own extra `server` brings twice as much.
-const MOTO: [&str; 3] = ["moto==5.2.5", "flask==3.1.3", "flask-cors==6.0.5"];
-
-/// Where the tests look for moto's server. Who sets it has installed one, and none is installed here.
-const MOTO_PROGRAM: &str = "BALM_TEST_MOTO";
 
 /// Everything that is done with this repository.
 #[derive(Debug, Parser)]
@@ -48,7 +44,7 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only raw, act or load.
+        /// Only raw, guard, act, languages, load, acknowledge or history.
         #[arg(long, value_name = "GROUP")]
         only: Option<String>,
     },
@@ -57,11 +53,12 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only the promises whose key begins so: approval, cache, corruption, hostile, kill,
-        /// power, swap, sim, replay, syscall, tamper or type.
+        /// Only the promises whose key begins so: approval, golden, guard, hostile, kill, mutants, power, storm, swap, sim,
+        /// slack, replay, syscall, tamper or type.
         #[arg(long, value_name = "KEY")]
         only: Option<String>,
-        /// Ten times as many kills, swaps and seeds.
+        /// Ten times as many intents, kills, power cuts, swaps and seeds, ten times as long without Slack; and faults are
+        /// planted, which takes a build for each.
         #[arg(long)]
         long: bool,
         /// Leave everything there that is needed to recount.
@@ -74,29 +71,31 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Demo { once } => {
             install_wasm()?;
-            program("debug", "demo", once.then(|| "--once".to_owned()))
+            program("debug", "demo", once.then(|| "--once".to_owned()), None)
         }
         Task::Test => test(),
         Task::Check => check(),
         Task::Docs => {
             install_wasm()?;
-            program("debug", "reference", None)
+            program("debug", "reference", None, None)
         }
         Task::Bench { json, only } => {
             install_wasm()?;
+            let tools = tools_for("languages", only.as_deref())?;
             let arguments =
                 json.then(|| "--json".to_owned()).into_iter().chain(only.map(|key| format!("--only={key}")));
-            program("release", "bench", arguments)
+            program("release", "bench", arguments, tools)
         }
         Task::Prove { json, only, long, keep } => {
             install_wasm()?;
             let keep = keep.map(|dir| env::current_dir().map(|here| here.join(dir))).transpose()?;
+            let tools = tools_for("golden", only.as_deref())?;
             let mut arguments = Vec::new();
             arguments.extend(json.then(|| "--json".to_owned()));
             arguments.extend(only.map(|key| format!("--only={key}")));
             arguments.extend(long.then(|| "--long".to_owned()));
             arguments.extend(keep.map(|dir| format!("--keep={}", dir.display())));
-            program("debug", "prove", arguments)
+            program("debug", "prove", arguments, tools)
         }
     }
 }
@@ -105,20 +104,33 @@ fn main() -> anyhow::Result<()> {
 ///
 /// The whole workspace is selected whatever is built, here and wherever the programs build others: with the same features
 /// everywhere, nothing is compiled twice.
-fn program(build: &str, name: &str, arguments: impl IntoIterator<Item = String>) -> anyhow::Result<()> {
+/// `tools` build policies in other languages, if it needs any.
+fn program(
+    build: &str,
+    name: &str,
+    arguments: impl IntoIterator<Item = String>,
+    tools: Option<PathBuf>,
+) -> anyhow::Result<()> {
     eprintln!("building; the first time takes some minutes");
     let profile = if build == "release" { "release" } else { "dev" };
     let built = ["build", "--workspace", "--quiet", "--profile", profile];
     run(cargo(built).args(["--bin", "balm", "--bin", name]))?;
-    let own = env::current_exe().context("this program's own place is not known")?;
-    let target = own.ancestors().nth(2).context("this program is not in a target directory")?;
-    run(Command::new(target.join(build).join(name)).current_dir(root()).args(arguments))
+    let mut command = Command::new(tools::target()?.join(build).join(name));
+    command.envs(tools.map(|tools| (tools::LANGUAGES, tools)));
+    run(command.current_dir(root()).args(arguments))
+}
+
+/// What builds policies in other languages, if that is among what is wanted.
+fn tools_for(group: &str, only: Option<&str>) -> anyhow::Result<Option<PathBuf>> {
+    only.is_none_or(|only| only.starts_with(group)).then(tools::languages).transpose()
 }
 
 fn test() -> anyhow::Result<()> {
     install_wasm()?;
-    let moto = install_moto()?;
-    step("tests", cargo(["test", "--workspace"]).args(["--", "--show-output"]).env(MOTO_PROGRAM, moto))
+    let (moto, languages) = (tools::moto()?, tools::languages()?);
+    let mut tests = cargo(["test", "--workspace"]);
+    tests.args(["--", "--show-output"]).env(tools::MOTO, moto).env(tools::LANGUAGES, languages);
+    step("tests", &mut tests)
 }
 
 fn check() -> anyhow::Result<()> {
@@ -128,7 +140,7 @@ fn check() -> anyhow::Result<()> {
     step("lints", &mut cargo(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
     let mut docs = cargo(["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
     step("documentation", docs.env("RUSTDOCFLAGS", "--deny warnings"))?;
-    program("debug", "reference", ["--check".to_owned()]).context("generated pages: not as they should be")?;
+    program("debug", "reference", ["--check".to_owned()], None).context("generated pages: not as they should be")?;
     let deny = Command::new("cargo-deny").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if deny.is_ok_and(|status| status.success()) {
         // Advisories are left out: they need a database from the network.
@@ -162,33 +174,6 @@ fn install_wasm() -> anyhow::Result<()> {
         Ok(status) if status.success() => Ok(()),
         _ => bail!("policies are built for {WASM}, which is not installed: run `rustup target add {WASM}`"),
     }
-}
-
-/// Install moto into a virtual environment of its own, below the target directory, and say where its server is.
-fn install_moto() -> anyhow::Result<PathBuf> {
-    if let Some(installed) = env::var_os(MOTO_PROGRAM) {
-        return Ok(installed.into());
-    }
-    let own = env::current_exe().context("a program knows where it is")?;
-    // <target>/<profile>/xtask
-    let target = own.ancestors().nth(2).context("xtask is in a target directory")?;
-    let dir = target.join(MOTO[0].replace("==", "-"));
-    // Written last, so that an installation that was broken off is begun again.
-    let (done, server) = (dir.join("installed"), dir.join("bin/moto_server"));
-    if done.exists() {
-        return Ok(server);
-    }
-    eprintln!("installing {} into {}", MOTO.join(", "), dir.display());
-    let what = "the tests play the main scene against moto, a Python program";
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&dir)).with_context(|| {
-        format!("{what}: install Python 3 with its module venv, or leave it out with `cargo test --workspace`")
-    })?;
-    let pip = ["install", "--quiet", "--disable-pip-version-check"];
-    run(Command::new(dir.join("bin/pip")).args(pip).args(MOTO)).with_context(|| {
-        format!("{what}: it comes from PyPI; name another moto_server with {MOTO_PROGRAM}, or leave it out with `cargo test --workspace`")
-    })?;
-    std::fs::write(done, "").context("the target directory cannot be written")?;
-    Ok(server)
 }
 
 fn cargo<const N: usize>(arguments: [&str; N]) -> Command {

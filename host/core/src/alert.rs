@@ -84,8 +84,31 @@ impl fmt::Display for Held {
 
 /// The identity of an alert instance: (source, org, fingerprint), as the first 16 bytes of their digest, so that
 /// millions fit into memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct AlertKey([u8; 16]);
+
+/// As 32 hexadecimal digits.
+impl From<AlertKey> for String {
+    fn from(AlertKey(key): AlertKey) -> Self {
+        format!("{:032x}", u128::from_be_bytes(key))
+    }
+}
+
+/// Why a text is no [`AlertKey`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an alert's key is 32 hexadecimal digits")]
+pub struct InvalidAlertKey;
+
+impl TryFrom<String> for AlertKey {
+    type Error = InvalidAlertKey;
+
+    fn try_from(text: String) -> Result<Self, InvalidAlertKey> {
+        let digits = text.len() == 32 && text.bytes().all(|c| c.is_ascii_hexdigit());
+        let key = digits.then(|| u128::from_str_radix(&text, 16).ok()).flatten().ok_or(InvalidAlertKey)?;
+        Ok(Self(key.to_be_bytes()))
+    }
+}
 
 impl Alert {
     /// Its identity.

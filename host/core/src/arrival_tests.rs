@@ -13,6 +13,7 @@ use crate::{
         CheckName, ConfigurationPart, ConfigurationRefused, Fact, Manifest, PluginActivated, PluginRemoved, Record,
         Reloaded, Verdict,
     },
+    versions::record::Cause,
 };
 
 fn plugin() -> PluginName {
@@ -21,12 +22,18 @@ fn plugin() -> PluginName {
 
 fn version(bytes: &[u8]) -> PluginActivated {
     let manifest = Manifest { actions: vec!["ecs:scale-service".into()], ..Manifest::default() };
-    PluginActivated { plugin: plugin(), digest: Digest::of(&[bytes]), bytes: bytes.len() as u64, manifest }
+    PluginActivated {
+        plugin: plugin(),
+        digest: Digest::of(&[bytes]),
+        bytes: bytes.len() as u64,
+        manifest,
+        cause: Cause::Directory,
+    }
 }
 
 fn removed(bench: &Bench) -> PluginRemoved {
     let digest = bench.engine.state().plugins[&plugin()].digest;
-    PluginRemoved { plugin: plugin(), digest, why: "its file is gone".into() }
+    PluginRemoved { plugin: plugin(), digest, why: "its file is gone".into(), by: None }
 }
 
 fn pair(bench: &Bench, bytes: &[u8], settings: &str) -> Input {
@@ -115,7 +122,12 @@ fn a_configuration_that_changes_nothing_is_no_record() {
 #[test]
 fn the_new_records_are_read_as_they_were_written() {
     let facts = [
-        Fact::PluginRemoved(PluginRemoved { plugin: plugin(), digest: Digest::ZERO, why: "its file is gone".into() }),
+        Fact::PluginRemoved(PluginRemoved {
+            plugin: plugin(),
+            digest: Digest::ZERO,
+            why: "its file is gone".into(),
+            by: None,
+        }),
         Fact::ConfigurationRefused(ConfigurationRefused {
             part: ConfigurationPart::Beside(plugin()),
             mistakes: vec!["web.toml:1: x is no key".into()],

@@ -82,9 +82,46 @@ pub const EPISODE_TTL_S: u64 = 24 * 3600;
 /// Timers that one `time-passed` record moves, so that a batch stays small.
 pub const TIMERS_PER_BATCH: usize = 1_000;
 
+/// Answers of the rules that are remembered. Beyond them all are forgotten and asked for again: a few hundred targets
+/// alerting at once have one each, and a question is at most some kilobytes of tags.
+pub const ANSWERS_REMEMBERED: usize = 512;
+
+/// Rules that are kept in slices by what they can concern, counted in each slice. Beyond them all slices are made anew.
+pub const RULES_IN_SLICES: usize = 20_000;
+
+/// The most people that a rule may ask for: what asks for more is never permitted.
+pub const APPROVALS_MOST_PEOPLE: u32 = 3;
+
+/// The longest pattern: no ARN is longer.
+pub const PATTERN_BYTES: usize = 2_048;
+
+/// Targets whose last change of capacity is remembered. At the cap the one that was changed longest ago is forgotten: far
+/// more than a host acts on within the longest time that conflicts are looked for in.
+pub const TARGETS_SWUNG: usize = 20_000;
+
+/// Rows of bad ends that breakers count: policies, and targets on which something ended badly.
+pub const STREAKS: usize = 20_000;
+
 /// Admissions remembered for limits. At the cap the oldest within every window would have to be forgotten, so further
 /// intents are refused instead.
 pub const ADMISSIONS: usize = 100_000;
+
+/// Admissions of one episode, remembered while it is. At the cap its further intents are refused: an episode that was acted
+/// on a thousand times needs a person.
+pub const ADMISSIONS_PER_EPISODE: usize = 1_000;
+
+/// Turns of a target's capacity that are remembered, newest: more than any operator allows.
+pub const REVERSALS: usize = 100;
+
+/// Targets of which is remembered when they alerted last, for the storm brake. At the cap further ones are not counted:
+/// whoever lets so many alert has reached every threshold.
+pub const TARGETS_ALERTING: usize = 20_000;
+
+/// The longest window of the storm brake, in seconds: what alerted yesterday does not alert at once.
+pub const STORM_WINDOW_MOST_S: u64 = 24 * 3600;
+
+/// For how long a person's word to release a stop waits for the others', in seconds: yesterday's is no yes to today.
+pub const RELEASE_WAITS_S: u64 = 3600;
 
 /// The longest window of a limit, in seconds: a week.
 pub const LIMIT_WINDOW_MOST_S: u64 = 7 * 24 * 3600;
@@ -167,6 +204,26 @@ pub const ALERT_PAIRS: usize = 128;
 /// Plugins in force at once. Each version in memory costs some MB of code and a moment of every look at the directory; a
 /// file of a further one is refused.
 pub const PLUGINS: usize = 256;
+
+/// Versions that are known under the name of a plugin: the one in force, and what somebody may want to go back to. At the cap the
+/// oldest is forgotten; its bytes are kept as long as records name them.
+pub const VERSIONS_PER_PLUGIN: usize = 8;
+
+/// Names of plugins whose versions are known, in force or not: twice as many as can be in force. At the cap the first that is
+/// not in force is forgotten.
+pub const PLUGINS_KNOWN: usize = 2 * PLUGINS;
+
+/// Evaluations that a candidate is still to be compared with. At the cap further ones are not compared, and counted.
+pub const COMPARISONS_WAITING: usize = 1_000;
+
+/// Comparisons under way at once: few, so that candidates take little from the versions that decide.
+pub const COMPARISONS_IN_FLIGHT: usize = 2;
+
+/// Comparisons that differ of which it is known where they are recorded: examples for people.
+pub const COMPARISON_EXAMPLES: usize = 16;
+
+/// The most failures in a row that a version may be allowed before it is stopped.
+pub const QUARANTINE_AFTER_MOST: u32 = 1_000;
 
 /// Mistakes that one record of a refused configuration holds, so that a batch stays small; further ones are counted.
 pub const MISTAKES: usize = 64;

@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 use serde::Deserialize as _;
 
 use crate::{
-    caps,
+    beginning, caps,
     digest::Digest,
-    line::Framing,
+    line::{Chain, Framing},
     name::Seq,
     record::{Checkpoint, Fact, Record},
     time::Timestamp,
@@ -135,8 +135,12 @@ pub struct Checked {
     pub fixed: Seq,
     /// The key of the last of them.
     pub key: Option<String>,
-    /// Checkpoints from elsewhere.
+    /// Checkpoints from elsewhere that fit.
     pub kept: usize,
+    /// Checkpoints from elsewhere of records that are no longer kept: of what is there they say nothing.
+    pub forgotten: usize,
+    /// Where the chain stood before the first record.
+    pub begins: Chain,
 }
 
 /// Whether a text was signed: key and signature in hexadecimal digits, and the text.
@@ -149,7 +153,8 @@ pub struct Inspection {
     /// Keys that count; if none was named, that of the first checkpoint.
     keys: Vec<String>,
     kept: Vec<Kept>,
-    host: String,
+    /// As the genesis says, or the first checkpoint where that is no longer kept.
+    host: Option<String>,
     last: Seq,
     at: Timestamp,
     head: Digest,
@@ -162,17 +167,16 @@ impl Inspection {
     /// Before the first record. `keys` are those that count, none if any will do as long as it stays the same.
     #[must_use]
     pub fn new(verify: Verify, keys: Vec<String>, kept: Vec<Kept>) -> Self {
-        let checked = Checked { kept: kept.len(), ..Checked::default() };
         Self {
             verify,
             keys,
             kept,
-            host: String::new(),
+            host: None,
             last: Seq::ZERO,
             at: Timestamp::EPOCH,
             head: Digest::ZERO,
             hashes: VecDeque::new(),
-            checked,
+            checked: Checked::default(),
         }
     }
 
@@ -180,9 +184,9 @@ impl Inspection {
     pub fn see(&mut self, record: &Record, framing: Framing, hash: Digest) -> Result<(), Finding> {
         let seq = record.seq;
         match &record.fact {
-            Fact::Genesis(genesis) if self.last == Seq::ZERO => self.host.clone_from(&genesis.host),
+            Fact::Genesis(genesis) if seq == Seq::ZERO.next() => self.host = Some(genesis.host.clone()),
             Fact::Genesis(_) => return Err(Finding::Genesis(seq)),
-            _ if self.last == Seq::ZERO => return Err(Finding::Genesis(seq)),
+            _ if self.last == Seq::ZERO => self.begin_behind_what_was_dropped(seq, framing)?,
             _ => {}
         }
         if record.at < self.at {
@@ -194,7 +198,19 @@ impl Inspection {
         if let Fact::Checkpoint(checkpoint) = &record.fact {
             self.check(seq, checkpoint)?;
         }
-        (self.last, self.at, self.head) = (seq, record.at, hash);
+        self.at = record.at;
+        self.stand(Chain { seq, hash })
+    }
+
+    /// Where the genesis is no longer kept, the first line begins a file, and says where the chain stood before it.
+    fn begin_behind_what_was_dropped(&mut self, first: Seq, framing: Framing) -> Result<(), Finding> {
+        let before = beginning::before(first, framing).filter(|before| *before != Chain::START);
+        self.checked.begins = before.ok_or(Finding::Genesis(first))?;
+        self.stand(self.checked.begins)
+    }
+
+    fn stand(&mut self, Chain { seq, hash }: Chain) -> Result<(), Finding> {
+        (self.last, self.head) = (seq, hash);
         if self.hashes.len() == caps::HASHES {
             self.hashes.pop_front();
         }
@@ -207,7 +223,7 @@ impl Inspection {
 
     fn check(&mut self, by: Seq, checkpoint: &Checkpoint) -> Result<(), Finding> {
         let Checkpoint { host, seq, hash, key, signature } = checkpoint;
-        if *host != self.host {
+        if self.host.get_or_insert_with(|| host.clone()) != host {
             return Err(Finding::Stranger(by));
         }
         if !(self.verify)(key, signature, &signed(host, *seq, *hash)) {
@@ -219,6 +235,11 @@ impl Inspection {
         if !self.keys.contains(key) {
             let expected = self.keys.join(" or ");
             return Err(Finding::Key { seq: by, found: key.clone(), expected });
+        }
+        if *seq < self.checked.begins.seq && *seq != Seq::ZERO {
+            // What it fixes is no longer kept. That it is signed shows whose journal this is, all the same.
+            (self.checked.checkpoints, self.checked.key) = (self.checked.checkpoints + 1, Some(key.clone()));
+            return Ok(());
         }
         let impossible = Finding::Impossible { by, seq: *seq };
         let back = self.last.0.checked_sub(seq.0).and_then(|back| usize::try_from(back).ok());
@@ -234,17 +255,18 @@ impl Inspection {
     }
 
     /// Behind the last record.
-    pub fn end(self) -> Result<Checked, Finding> {
+    pub fn end(mut self) -> Result<Checked, Finding> {
         for Kept { seq, hash, signature } in &self.kept {
-            let by_host = |signature: &String| {
-                let signed = signed(&self.host, *seq, *hash);
-                self.keys.iter().any(|key| (self.verify)(key, signature, &signed))
-            };
-            // Without a key nobody can tell whose it is; then its hash alone must do.
-            if !self.keys.is_empty() && !signature.as_ref().is_none_or(by_host) {
+            // Without a key and a host nobody can tell whose it is; then its hash alone must do.
+            let (Some(host), false) = (&self.host, self.keys.is_empty()) else { continue };
+            let signed = signed(host, *seq, *hash);
+            let by_host = |signature: &String| self.keys.iter().any(|key| (self.verify)(key, signature, &signed));
+            if !signature.as_ref().is_none_or(by_host) {
                 return Err(Finding::KeptForged(*seq));
             }
         }
+        self.checked.forgotten = self.kept.iter().filter(|kept| kept.seq < self.checked.begins.seq).count();
+        self.checked.kept = self.kept.len() - self.checked.forgotten;
         match self.kept.iter().map(|kept| kept.seq).max().filter(|kept| *kept > self.last) {
             Some(kept) => Err(Finding::Cut { kept, last: self.last }),
             None => Ok(self.checked),
@@ -351,6 +373,45 @@ mod tests {
         inspection.see(&at(1, genesis()), Framing::default(), hash(1)).expect("the first");
         let late = Record { at: Timestamp::EPOCH, ..at(2, Fact::TimePassed(TimePassed {})) };
         assert_eq!(inspection.see(&late, Framing::default(), hash(2)), Err(Finding::Time(Seq(2))));
+    }
+
+    /// A journal that begins behind this record, and with this line.
+    fn inspect_behind(
+        before: u64,
+        framing: Framing,
+        facts: &[(u64, Fact)],
+        kept: Vec<Kept>,
+    ) -> Result<Checked, Finding> {
+        let mut inspection = Inspection::new(verify, vec![], kept);
+        for seq in before + 1..=before + 9 {
+            let fact = facts.iter().find(|(at, _)| *at == seq).map(|(_, fact)| fact.clone());
+            let framing = if seq == before + 1 { framing } else { Framing::default() };
+            inspection.see(&at(seq, fact.unwrap_or(Fact::TimePassed(TimePassed {}))), framing, hash(seq))?;
+        }
+        inspection.end()
+    }
+
+    #[test]
+    fn a_journal_without_its_old_records_is_checked_from_where_its_first_file_begins() {
+        let begins = Framing { prev: Some(hash(20)), synced: None };
+        let kept = |seq, of| vec![Kept { seq: Seq(seq), hash: of, signature: None }];
+        let checkpoints = |seq, of| [(25, Fact::Checkpoint(checkpoint(seq, of, "k")))];
+        let inspect = |facts: &[(u64, Fact)], kept| inspect_behind(20, begins, facts, kept);
+        let checked = inspect(&checkpoints(24, hash(24)), kept(22, hash(22))).expect("it fits");
+        assert_eq!((checked.begins.seq, checked.fixed, checked.kept, checked.forgotten), (Seq(20), Seq(24), 1, 0));
+        let old = inspect(&checkpoints(3, hash(3)), kept(3, hash(3))).expect("what it is about is gone");
+        assert_eq!((old.checkpoints, old.fixed, old.kept, old.forgotten), (1, Seq::ZERO, 0, 1));
+        let (by, seq) = (Seq(25), Seq(20));
+        assert_eq!(inspect(&checkpoints(20, hash(19)), vec![]), Err(Finding::Contradicted { by, seq }));
+        assert!(inspect(&checkpoints(20, hash(20)), vec![]).is_ok(), "the last of the old ones is known by its hash");
+        assert_eq!(inspect(&[], kept(20, hash(19))), Err(Finding::KeptOtherwise(Seq(20))));
+        assert_eq!(inspect(&checkpoints(0, hash(0)), vec![]), Err(Finding::Impossible { by, seq: Seq::ZERO }));
+        let stranger = Checkpoint { host: "other".into(), ..checkpoint(24, hash(24), "k") };
+        let stranger = Checkpoint { signature: format!("k:{}", signed("other", Seq(24), hash(24))), ..stranger };
+        let facts = [(23, Fact::Checkpoint(checkpoint(22, hash(22), "k"))), (25, Fact::Checkpoint(stranger))];
+        assert_eq!(inspect(&facts, vec![]), Err(Finding::Stranger(by)), "the first one says whose it is");
+        let nothing = inspect_behind(20, Framing::default(), &[], vec![]);
+        assert_eq!(nothing, Err(Finding::Genesis(Seq(21))), "it does not begin with the first line of a file");
     }
 
     #[test]

@@ -9,11 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     approval::Terms,
+    breaker::Breaker,
     digest::Digest,
+    freeze::{Freeze, Zone},
     json::Json,
     name::{NotifierName, PluginName, PolicyName, SourceName},
+    storm::Storm,
+    swings::Conflicts,
     target::{AccountId, Region, Target},
 };
+
+pub use crate::limit::{Limit, Scope, Since, Window};
 
 /// Everything the rules depend on that an operator may change.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -35,9 +41,17 @@ pub struct Configuration {
     pub checkpoints: Vec<NotifierName>,
     /// Times.
     pub timing: Timing,
+    /// Failures in a row after which a version of a plugin is stopped; never if it is 0.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub quarantine_after: u32,
     /// Who may approve, and for how long a request waits.
     #[serde(default, skip_serializing_if = "Terms::is_default")]
     pub approval: Terms,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+const fn is_never(after: &u32) -> bool {
+    *after == 0
 }
 
 /// Times that the rules depend on.
@@ -168,6 +182,38 @@ pub struct Guardrails {
     pub bounds: Vec<Bound>,
     /// For how long after a change its opposite is refused on the same target.
     pub opposes_for_ms: u64,
+    /// By whose clock rules see the hour and the weekday.
+    #[serde(default, skip_serializing_if = "Zone::is_utc")]
+    pub zone: Zone,
+    /// When nothing is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freezes: Vec<Freeze>,
+    /// After how many bad ends what is halted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<Breaker>,
+    /// What is done about many alerts at once. Absent: nothing of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storm: Option<Storm>,
+    /// From when on conflicts go to a person.
+    #[serde(default)]
+    pub conflicts: Conflicts,
+    /// How many people it takes to release a stop.
+    #[serde(default)]
+    pub release: Release,
+}
+
+/// What it takes to release a stop. Engaging one takes one person, always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Release {
+    /// So many different people.
+    pub people: u32,
+}
+
+impl Default for Release {
+    fn default() -> Self {
+        Self { people: 1 }
+    }
 }
 
 impl Guardrails {
@@ -175,46 +221,6 @@ impl Guardrails {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of(&[Json::of(self).as_str().as_bytes()])
-    }
-}
-
-/// At most so many admissions in a window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Limit {
-    /// What shares the count.
-    pub scope: Scope,
-    /// Which intents it counts.
-    #[serde(default)]
-    pub only: Filter,
-    /// At most so many …
-    pub count: u32,
-    /// … within this time before now.
-    pub window_ms: u64,
-}
-
-/// What shares a limit's count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Scope {
-    /// All intents together.
-    Everything,
-    /// Those of one account.
-    Account,
-    /// Those of one policy.
-    Policy,
-    /// Those on one target.
-    Target,
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Everything => "everything",
-            Self::Account => "account",
-            Self::Policy => "policy",
-            Self::Target => "target",
-        })
     }
 }
 
@@ -266,4 +272,14 @@ pub struct Bound {
     /// unhealthy, in per cent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_percent: Option<u32>,
+    /// After the intent, and while it takes effect, at least so many serve and are not unhealthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_minimum: Option<u32>,
+    /// Of the live tasks and instances of everything that the bound covers, at most so many are taken away or replaced at
+    /// once: by the intent and by all that are under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changing: Option<u32>,
+    /// Of the target's live tasks or instances, the intent takes away or replaces at most this share, in per cent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changing_percent: Option<u32>,
 }

@@ -14,29 +14,34 @@ use crate::{
     approval::{self, Standing, record::VoidReason},
     caps,
     configuration::Configuration,
+    digest::Digest,
     episode::{self, Arrival},
     evaluation::{Capsule, Conclusion, Proposal},
     guard::{ApprovedIntent, ProposedIntent, Rules},
-    input::{Arrived, Input, Reply, Resume},
+    input::{Arrived, Input, Reply},
     intent::{Intent, Stage},
     look::Reading,
     matching,
-    name::{EpisodeId, IntentId, Seq},
+    name::{EpisodeId, IntentId, PolicyName, Seq},
     record::{
         AlertReceived, AttemptEnded, AttemptSettled, CallResult, ClockAccepted, ClockJumped, Concerned, Configured,
         EpisodeEnd, EpisodeEnded, Fact, HostStarted, IntentEnd, IntentEnded, Person, Purpose, Reception, Record,
-        Settled, StopEngaged, StopReleased, StopScope, TargetLooked, TimePassed, UndoProposed,
+        Settled, StopCause, StopEngaged, StopScope, TargetLooked, TimePassed, UndoProposed,
     },
     state::{State, Timer},
     target::Target,
     time::Timestamp,
+    versions::{
+        Versions,
+        candidate::{CandidateCompared, CandidateEnded},
+    },
 };
 
 /// A batch in the making.
 pub(crate) struct Batch<'a> {
-    state: &'a mut State,
+    pub(crate) state: &'a mut State,
     rules: &'a Rules,
-    at: Timestamp,
+    pub(crate) at: Timestamp,
     records: Vec<Record>,
     approved: Vec<ApprovedIntent>,
 }
@@ -66,8 +71,15 @@ impl Batch<'_> {
             Input::Stopped(stopped) => self.add(Fact::HostStopped(stopped)),
             Input::TailCut(cut) => self.add(Fact::TailCut(cut)),
             Input::LossAccepted(loss) => self.add(Fact::LossAccepted(loss)),
+            Input::StateSaved(saved) => self.add(Fact::StateSaved(saved)),
+            Input::HistoryDropped(dropped) => self.add(Fact::HistoryDropped(dropped)),
+            Input::DamageFound(damage) => self.add(Fact::DamageFound(damage)),
             Input::Configured(configuration) => self.configured(*configuration),
             Input::PluginActivated(activated) => self.add(Fact::PluginActivated(activated)),
+            Input::PluginPushed(pushed) => self.add(Fact::PluginPushed(pushed)),
+            Input::CandidateNamed(named) => self.add(Fact::CandidateNamed(named)),
+            Input::CandidateEnded(ended) => self.add(Fact::CandidateEnded(ended)),
+            Input::Compared(compared) => self.compared(compared),
             Input::PluginRefused(refused) => self.add(Fact::PluginRefused(refused)),
             Input::ConfigurationRefused(refused) => self.add(Fact::ConfigurationRefused(refused)),
             Input::Arrived(arrived) => self.arrived(*arrived),
@@ -84,8 +96,8 @@ impl Batch<'_> {
             }
             Input::Looked { intent, purpose, reading, read_at } => self.looked(intent, purpose, reading, read_at),
             Input::CallEnded { intent, attempt, result } => self.call_ended(intent, attempt, result),
-            Input::Stop(scope, by) => return self.stop(scope, by),
-            Input::Resume(resume, by) => return self.resume(&resume, &by),
+            Input::Stop(stop) => return self.stop(stop),
+            Input::Resume(resume, backlog, by) => return self.resume(&resume, backlog, &by),
             Input::Approval(said) => return self.said(*said),
             Input::NoticeSent(sent) => self.add(Fact::NoticeSent(sent)),
             Input::AccessDenied(denied) => self.add(Fact::AccessDenied(denied)),
@@ -94,7 +106,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn add(&mut self, fact: Fact) {
+    pub(crate) fn add(&mut self, fact: Fact) {
         let record = Record { seq: self.state.seq.next(), at: self.at, more: true, fact };
         self.state.apply(&record);
         self.records.push(record);
@@ -148,6 +160,7 @@ impl Batch<'_> {
         for alert in alerts {
             self.alert(alert);
         }
+        self.brake();
         Ok(())
     }
 
@@ -206,6 +219,7 @@ impl Batch<'_> {
         for timer in due {
             match timer {
                 Timer::Approval(intent) => self.approval_is_due(intent),
+                Timer::Stop(stop) => self.end_stop(stop),
                 Timer::Episode(episode) => self.expire_episode(episode),
                 // What these set off is due now, and nothing is to be decided.
                 Timer::Evaluate(..) | Timer::Look(..) | Timer::Tell(_) => {}
@@ -237,12 +251,52 @@ impl Batch<'_> {
             Conclusion::Decided(decision) if !capsule.superseded => decision.intents.len(),
             Conclusion::Decided(_) | Conclusion::Failed(_) => 0,
         };
+        let (policy, version) = (capsule.policy.clone(), capsule.plugin);
         self.add(Fact::Evaluated(capsule));
         let seq = self.state.seq;
+        self.quarantine(&policy, version);
         for (index, _) in (0..).zip(0..proposed) {
             self.judge_if_out_of_reach(IntentId { proposed: seq, index });
         }
         self.end_if_at_rest(episode);
+    }
+
+    /// A version that fails again and again is stopped. What takes its place is for the host to find: it knows which one is in
+    /// memory and accepts the settings.
+    fn quarantine(&mut self, policy: &PolicyName, version: Digest) {
+        let after = self.state.configuration.quarantine_after;
+        let Some(plugin) = self.state.plugin_of(policy).filter(|plugin| plugin.digest == version) else { return };
+        let failures = self.state.versions.get(&plugin.plugin).map_or(0, Versions::failures);
+        if after == 0 || failures < after || self.state.quarantine(&version).is_some() {
+            return;
+        }
+        let why = format!(
+            "{failures} evaluations of plugin {} in a row ended as its own failure, the last one in record {}",
+            plugin.plugin, self.state.seq
+        );
+        let by = Person { who: "quarantine".into(), why };
+        // Beyond the cap on stops, if need be: there are no more of these than versions.
+        let (scope, cause) = (StopScope::Version(version), StopCause::Quarantine);
+        self.add(Fact::StopEngaged(StopEngaged { scope, by, cause, until: None }));
+    }
+
+    fn compared(&mut self, compared: Box<CandidateCompared>) {
+        let (plugin, digest) = (compared.plugin.clone(), compared.digest);
+        let is_awaited = |state: &State| {
+            let candidate = state.candidates.get(&plugin).filter(|candidate| candidate.digest == digest);
+            candidate.is_some_and(|candidate| candidate.waiting.contains(&compared.capsule))
+        };
+        // It comes too late: another one is compared now, or none.
+        if !is_awaited(self.state) {
+            return;
+        }
+        self.add(Fact::CandidateCompared(compared));
+        let after = self.state.configuration.quarantine_after;
+        let failures = self.state.candidates.get(&plugin).map_or(0, |candidate| candidate.failures);
+        if after > 0 && failures >= after {
+            let why = format!("{failures} of its evaluations in a row ended as its own failure");
+            self.add(Fact::CandidateEnded(CandidateEnded { plugin, digest, why, by: None }));
+        }
     }
 
     /// What the host may not even look at is refused without a look.
@@ -252,7 +306,7 @@ impl Batch<'_> {
         let proposed = ProposedIntent::new(self.state, self.rules, intent, Err(why), self.at);
         if !proposed.may_look() {
             let judgement = proposed.judge();
-            judgement.facts.into_iter().for_each(|fact| self.add(fact));
+            judgement.facts.into_iter().for_each(|fact| self.add_judged(fact));
         }
     }
 
@@ -394,31 +448,10 @@ impl Batch<'_> {
     fn end(&mut self, id: IntentId, how: IntentEnd, why: String) {
         let Some(intent) = self.state.intents.get(&id) else { return };
         let episode = intent.episode;
+        let breakers = if how.is_bad() && intent.attempts > 0 { self.breakers_of(intent) } else { Vec::new() };
         self.add(Fact::IntentEnded(IntentEnded { intent: id, episode, how, why }));
+        self.trip(id, breakers);
         self.end_if_at_rest(episode);
-    }
-
-    fn stop(&mut self, scope: StopScope, by: Person) -> Result<(), Reply> {
-        if self.state.stops.len() >= caps::STOPS {
-            return Err(Reply::Refused(format!("{} stops are in force already; stop everything instead", caps::STOPS)));
-        }
-        self.add(Fact::StopEngaged(StopEngaged { scope, by }));
-        Ok(())
-    }
-
-    fn resume(&mut self, resume: &Resume, by: &Person) -> Result<(), Reply> {
-        let named = |(seq, stop): &(&Seq, &StopEngaged)| match resume {
-            Resume::Stop(number) => *seq == number,
-            Resume::Scope(scope) => stop.scope == *scope,
-        };
-        let stops: Vec<Seq> = self.state.stops.iter().filter(named).map(|(seq, _)| *seq).collect();
-        if stops.is_empty() {
-            return Err(Reply::Refused("no such stop is in force; `balm status` lists them".into()));
-        }
-        for stop in stops {
-            self.add(Fact::StopReleased(StopReleased { stop, by: by.clone() }));
-        }
-        Ok(())
     }
 }
 

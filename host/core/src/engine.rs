@@ -37,6 +37,7 @@ pub struct Engine {
     approved: Vec<ApprovedIntent>,
     evaluating: BTreeMap<PolicyName, BTreeSet<(EpisodeId, u32)>>,
     looking: BTreeSet<(IntentId, Purpose)>,
+    comparing: BTreeSet<Seq>,
     telling: BTreeSet<NotifierName>,
     /// Plugins are being loaded: no evaluation is handed out.
     held: bool,
@@ -64,6 +65,8 @@ pub enum Effect {
     Look(Look),
     /// Make a call: [`Input::CallEnded`].
     Act(ApprovedIntent),
+    /// Evaluate a candidate as the version in force was: [`Input::Compared`].
+    Compare(Comparison),
     /// Tell people of records: [`Input::NoticeSent`].
     Tell(Tell),
 }
@@ -125,6 +128,19 @@ pub struct Look {
     pub shared: bool,
 }
 
+/// A comparison that is due: all else stands in the record of the evaluation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// The plugin.
+    pub plugin: PluginName,
+    /// The candidate.
+    pub digest: Digest,
+    /// What it may ask.
+    pub queries: Vec<String>,
+    /// The record of the evaluation.
+    pub capsule: Seq,
+}
+
 /// A message that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tell {
@@ -151,16 +167,28 @@ impl Engine {
             approved: Vec::new(),
             evaluating: BTreeMap::new(),
             looking: BTreeSet::new(),
+            comparing: BTreeSet::new(),
             telling: BTreeSet::new(),
             held: false,
             served: None,
         }
     }
 
+    /// After the records that led to a state.
+    #[must_use]
+    pub fn resuming(state: State) -> Self {
+        Self { state, ..Self::new() }
+    }
+
     /// What all records so far say.
     #[must_use]
     pub const fn state(&self) -> &State {
         &self.state
+    }
+
+    /// The rules in force.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Apply a record that is durable already: recovery.
@@ -242,6 +270,9 @@ impl Engine {
             Input::Looked { intent, purpose, .. } => {
                 self.looking.remove(&(*intent, *purpose));
             }
+            Input::Compared(compared) => {
+                self.comparing.remove(&compared.capsule);
+            }
             Input::NoticeSent(NoticeSent { notifier, .. }) => {
                 self.telling.remove(notifier);
             }
@@ -265,6 +296,7 @@ impl Engine {
         }
         self.release_looks(&mut effect);
         self.release_evaluations(&mut effect);
+        self.release_comparisons(&mut effect);
         self.release_notices(&mut effect);
     }
 
@@ -318,7 +350,9 @@ impl Engine {
             let waiting = due.iter().filter(|due| !under_way.contains(due)).take(room);
             (policy.clone(), waiting.copied().collect())
         };
-        let mut policies: VecDeque<_> = self.state.evaluations.iter().map(waiting).collect();
+        // A version that is stopped is about to be replaced, or taken out of force: then they are evaluated, or skipped.
+        let ready = self.state.evaluations.iter().filter(|(policy, _)| !self.state.waits_for_a_version(policy));
+        let mut policies: VecDeque<_> = ready.map(waiting).collect();
         let served = policies.iter().take_while(|(policy, _)| self.served.as_ref().is_some_and(|last| policy <= last));
         policies.rotate_left(served.count());
         policies
@@ -362,6 +396,25 @@ impl Engine {
             now: state.now,
             seed: seed(&state.host, id, name, state.now),
         })
+    }
+
+    /// The longest waiting first; few at once.
+    fn release_comparisons(&mut self, effect: &mut impl FnMut(Effect) -> Handed) {
+        if self.held {
+            return;
+        }
+        for (plugin, candidate) in &self.state.candidates {
+            for capsule in candidate.waiting.iter().take(caps::COMPARISONS_IN_FLIGHT) {
+                if self.comparing.len() >= caps::COMPARISONS_IN_FLIGHT {
+                    return;
+                }
+                if self.comparing.insert(*capsule) {
+                    let (plugin, queries) = (plugin.clone(), candidate.queries.clone());
+                    let comparison = Comparison { plugin, digest: candidate.digest, queries, capsule: *capsule };
+                    effect(Effect::Compare(comparison));
+                }
+            }
+        }
     }
 
     fn release_notices(&mut self, effect: &mut impl FnMut(Effect) -> Handed) {

@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// An episode.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Episode {
     /// Of which alert.
     pub key: AlertKey,
@@ -46,7 +47,8 @@ pub struct Episode {
 }
 
 /// A policy's part in an episode.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Concern {
     /// Which policy.
     pub policy: PolicyName,
@@ -66,6 +68,14 @@ pub struct Concern {
     pub open: Vec<IntentId>,
     /// Its intents that have ended, oldest first; the newest ones.
     pub past: Vec<PastIntent>,
+    /// Something was done for it since the alert last began to fire.
+    pub acted: bool,
+    /// How often the alert fired again after something was done for it.
+    pub recurrences: u32,
+    /// A stop refused what it proposed since the last trigger.
+    pub halted: bool,
+    /// A person was called for a conflict of it since the alert last began to fire.
+    pub escalated: bool,
 }
 
 /// Whether a policy's evaluation is due.
@@ -170,7 +180,18 @@ impl Concern {
             retries: 0,
             open: Vec::new(),
             past: Vec::new(),
+            acted: false,
+            recurrences: 0,
+            halted: false,
+            escalated: false,
         }
+    }
+
+    /// The alert fires again.
+    pub(crate) fn recur(&mut self) {
+        self.recurrences += u32::from(self.acted);
+        self.acted = false;
+        self.escalated = false;
     }
 
     pub(crate) fn remember(&mut self, id: IntentId, past: PastIntent) {

@@ -7,7 +7,9 @@ use balm_catalogue::{asg, ecs};
 use crate::{
     alert::{Alert, Status, tests::firing},
     approval::Terms,
-    configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
+    configuration::{
+        Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing, Window,
+    },
     digest::Digest,
     engine::{Effect, Engine, Handed, genesis},
     evaluation::{Capsule, Conclusion, Decision, Proposal, Trigger},
@@ -18,10 +20,11 @@ use crate::{
     name::{EpisodeId, IntentId, PolicyName, Seq},
     record::{
         AccountChecked, CallResult, Fact, HostStarted, IntentJudged, Manifest, Person, PluginActivated, Purpose,
-        Record, StopScope,
+        Record, StopEngaged, StopScope,
     },
     target::Target,
     time::Timestamp,
+    versions::record::Cause,
 };
 
 pub(crate) fn policy_name() -> PolicyName {
@@ -56,15 +59,22 @@ pub(crate) fn configuration() -> Configuration {
         policies: [(policy_name(), policy())].into(),
         guardrails: Guardrails {
             rules: [("web.cedar".to_owned(), "permit(principal, action, resource);".to_owned())].into(),
-            limits: vec![Limit { scope: Scope::Target, only: Filter::default(), count: 9, window_ms: 3_600_000 }],
+            limits: vec![Limit {
+                scope: Scope::Target,
+                only: Filter::default(),
+                count: 9,
+                window: Window::of_ms(3_600_000),
+            }],
             bounds: vec![bound],
             opposes_for_ms: 300_000,
+            ..Guardrails::default()
         },
         accounts: [(target().account, vec![target().region])].into(),
         notifiers: vec!["log".parse().expect("a name"), "team".parse().expect("a name")],
         paced: vec!["team".parse().expect("a name")],
         checkpoints: vec![],
         timing: Timing::default(),
+        quarantine_after: 0,
         approval: Terms::default(),
     }
 }
@@ -282,8 +292,14 @@ impl Bench {
             ..Manifest::default()
         };
         let plugin = "scale-ecs-service".parse().expect("a name");
-        let activated = PluginActivated { plugin, digest: Digest::of(&[b"plugin"]), bytes: 6, manifest };
+        let activated =
+            PluginActivated { plugin, digest: Digest::of(&[b"plugin"]), bytes: 6, manifest, cause: Cause::Directory };
         self.take(Input::PluginActivated(Box::new(activated)));
+    }
+
+    /// The version in force.
+    pub(crate) fn version(&self) -> Digest {
+        self.engine.state().plugins[&policy().plugin].digest
     }
 
     pub(crate) fn account(&mut self, identity: Result<String, String>) {
@@ -292,16 +308,50 @@ impl Bench {
     }
 
     pub(crate) fn stop(&mut self, scope: StopScope) -> Seq {
-        self.take(Input::Stop(scope, person()))[0].seq
+        self.take(Input::Stop(StopEngaged::by_person(scope, person())))[0].seq
     }
 
     pub(crate) fn resume(&mut self, stop: Seq) {
-        self.take(Input::Resume(Resume::Stop(stop), person()));
+        self.take(Input::Resume(Resume::Stop(stop), None, person()));
     }
 
     pub(crate) fn resolve(&mut self) {
         let ends_at = Some(self.now.max(Timestamp::from_millis(2_000)));
         self.take(Input::Alerts(vec![Alert { status: Status::Resolved, ends_at, ..firing() }]));
+    }
+
+    /// The alert fires again after it was resolved.
+    pub(crate) fn fires_again(&mut self) {
+        let starts_at = Some(self.now);
+        self.take(Input::Alerts(vec![Alert { starts_at, ..firing() }]));
+    }
+
+    /// Another alert fires, which has an episode of its own; the bench goes on with it.
+    pub(crate) fn fires_elsewhere(&mut self) {
+        self.take(Input::Alerts(vec![Alert { fingerprint: "0123456789abcdef".into(), ..firing() }]));
+        self.episode = EpisodeId(self.engine.state().seq);
+    }
+
+    /// An alert fires that concerns another policy, with a service of this name; the bench goes on as it was.
+    pub(crate) fn fires_for(&mut self, service: &str) -> Vec<Record> {
+        let target = target().to_string().replace("/web", &format!("/{service}")).parse().expect("a target");
+        let matches =
+            Matcher { labels: [("alertname".to_owned(), vec![service.to_owned()])].into(), ..policy().matches };
+        let policy = Policy { targets: Targets::Fixed(vec![target]), matches, ..policy() };
+        self.configure(|configuration, _| {
+            configuration.policies.insert(format!("for-{service}").parse().expect("a name"), policy);
+        });
+        let labels = [("alertname".to_owned(), service.to_owned())].into();
+        self.take(Input::Alerts(vec![Alert { fingerprint: service.into(), labels, ..firing() }]))
+    }
+
+    /// The policy also proposes to set the group, which a bound covers; the bench goes on with that.
+    pub(crate) fn propose_on_fleet(&mut self) -> IntentId {
+        self.configure(|configuration, _| configuration.guardrails.bounds.push(Bound::default()));
+        let (parameters, expects) = (r#"{"desired":6}"#, r#"{"desired":4}"#);
+        self.propose(|proposal| on_fleet(proposal, "asg:set-desired-capacity", parameters, expects));
+        self.look(group_reading(4));
+        self.intent
     }
 
     pub(crate) fn wait(&mut self, span: Duration) {

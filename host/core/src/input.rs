@@ -8,11 +8,15 @@ use crate::{
     look::Reading,
     name::{IntentId, Seq},
     record::{
-        AccessDenied, AccountChecked, CallResult, Checkpoint, ConfigurationRefused, EvaluationSkipped, HostStarted,
-        HostStopped, LossAccepted, NoticeSent, Person, PluginActivated, PluginRefused, PluginRemoved, Purpose,
-        Reloaded, StopScope, TailCut,
+        AccessDenied, AccountChecked, Backlog, CallResult, Checkpoint, ConfigurationRefused, DamageFound,
+        EvaluationSkipped, HistoryDropped, HostStarted, HostStopped, LossAccepted, NoticeSent, Person, PluginActivated,
+        PluginRefused, PluginRemoved, Purpose, Reloaded, StateSaved, StopEngaged, StopScope, TailCut,
     },
     time::Timestamp,
+    versions::{
+        candidate::{CandidateCompared, CandidateEnded, CandidateNamed},
+        record::PluginPushed,
+    },
 };
 
 /// Something happened.
@@ -26,10 +30,24 @@ pub enum Input {
     TailCut(TailCut),
     /// A person accepted that records are missing.
     LossAccepted(LossAccepted),
+    /// The state was saved.
+    StateSaved(StateSaved),
+    /// Old records are about to be deleted.
+    HistoryDropped(HistoryDropped),
+    /// The journal was checked in the background, and something is wrong with it.
+    DamageFound(DamageFound),
     /// A configuration was read and found good.
     Configured(Box<Configuration>),
     /// A plugin was compiled and found good.
     PluginActivated(Box<PluginActivated>),
+    /// A person handed over a version, and it was found good.
+    PluginPushed(Box<PluginPushed>),
+    /// A person has a known version compared with the one in force.
+    CandidateNamed(CandidateNamed),
+    /// A candidate was compared.
+    Compared(Box<CandidateCompared>),
+    /// A version is to be compared no longer.
+    CandidateEnded(CandidateEnded),
     /// A plugin was not.
     PluginRefused(PluginRefused),
     /// A configuration, or a part of one, was read and found wrong.
@@ -70,10 +88,11 @@ pub enum Input {
         /// How.
         result: CallResult,
     },
-    /// A person halts something.
-    Stop(StopScope, Person),
-    /// A person ends stops: the one with this number, or all that halt exactly this.
-    Resume(Resume, Person),
+    /// A person halts something, for good or until a time.
+    Stop(StopEngaged),
+    /// A person ends stops: the one with this number, or all that halt exactly this; and says what becomes of what was
+    /// refused meanwhile, which must be said where Balm engaged one itself.
+    Resume(Resume, Option<Backlog>, Person),
     /// A person says something of an approval.
     Approval(Box<Said>),
     /// People were told, or could not be.
@@ -120,6 +139,8 @@ pub enum Resume {
 pub enum Reply {
     /// It is recorded. The last record of its batch, or the state's last record where nothing was to be recorded.
     Recorded(Seq),
+    /// It is recorded, and takes more than that: what.
+    Waits(Seq, String),
     /// Nothing was recorded: there is no room. Try again later.
     Overloaded(String),
     /// It cannot be done, for this reason; nothing was recorded but that it was asked for, where that matters.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     action::Change,
     alert::Status,
+    digest::Digest,
     evaluation::{PastIntent, Proposal},
     json::Json,
     look::Reading,
@@ -24,6 +25,8 @@ pub struct Intent {
     pub episode: EpisodeId,
     /// Of which policy.
     pub policy: PolicyName,
+    /// The version of the plugin that proposed it, or what it undoes.
+    pub plugin: Digest,
     /// What was proposed.
     pub proposal: Proposal,
     /// When.

@@ -9,6 +9,7 @@ use crate::{
     evaluation::{Conclusion, Failure, FailureKind},
     fixture::{self, Bench},
     input::{Input, Reply},
+    limit::Window,
     record::{CallResult, Fact, HostStarted, IntentEnd, Purpose, Record, Verdict},
 };
 
@@ -117,7 +118,9 @@ fn a_call_is_tried_a_bounded_number_of_times_and_spends_its_limit_once() {
         let last = attempt == caps::ATTEMPTS;
         assert_eq!(ended(&records), last.then_some(IntentEnd::Failed), "attempt {attempt}");
     }
-    assert_eq!(bench.engine.state().admissions.len(), 1);
+    let ledger = &bench.engine.state().ledger;
+    let spent = ledger.spent(Window::of_ms(60_000), bench.episode, |_| Duration::ZERO, |_| true);
+    assert_eq!((spent, ledger.under_way().count()), (1, 0));
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::io::Write as _;
 
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 pub use crate::glance::{Glance, glance};
 use crate::{
@@ -21,16 +21,28 @@ use crate::{
 /// The version of records that this code writes; it reads this and every earlier one.
 pub const VERSION: u32 = 1;
 
+/// What brings the kind and data of a record from each earlier version to the next: the first from version 1 to 2.
+const UPCASTS: [Upcast; VERSION as usize - 1] = [];
+
+/// From one version to the next; what it does not concern it hands back as it is.
+type Upcast = fn(String, Value) -> (String, Value);
+
 /// Hexadecimal hash, space: what stands before the JSON.
 const PREFIX_BYTES: usize = 65;
 
 /// Where a chain stands: all that is needed to write the next line, or to check it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain {
     /// The last record; zero before the first.
     pub seq: Seq,
     /// Its hash.
     pub hash: Digest,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self::START
+    }
 }
 
 impl Chain {
@@ -90,7 +102,7 @@ pub fn write(chain: Chain, record: &Record, framing: Framing, to: &mut Vec<u8>) 
     let start = to.len();
     to.extend_from_slice(&[b' '; PREFIX_BYTES]);
     write_json(record, framing, to);
-    let hash = Digest::of(&[chain.hash.as_bytes(), &to[start + PREFIX_BYTES..]]);
+    let hash = hash_after(&chain.hash, &to[start + PREFIX_BYTES..]);
     to[start..start + PREFIX_BYTES - 1].copy_from_slice(&hash.to_hex());
     to.push(b'\n');
     Chain { seq: record.seq, hash }
@@ -117,7 +129,7 @@ fn write_json(record: &Record, framing: Framing, to: &mut Vec<u8>) {
 /// Read the line that follows `chain`; `line` is without its newline.
 pub fn read(chain: Chain, line: &[u8]) -> Result<Line, LineError> {
     let (hash, json) = split(line).ok_or(LineError::Hash)?;
-    if Digest::of(&[chain.hash.as_bytes(), json]) != hash {
+    if hash_after(&chain.hash, json) != hash {
         return Err(LineError::Hash);
     }
     let (record, framing) = read_json(json)?;
@@ -153,14 +165,33 @@ struct Envelope<'a> {
 
 /// Read the JSON of a line whose hash is believed.
 pub fn read_json(json: &[u8]) -> Result<(Record, Framing), LineError> {
+    read_json_with(json, &UPCASTS)
+}
+
+fn read_json_with(json: &[u8], upcasts: &[Upcast]) -> Result<(Record, Framing), LineError> {
     let malformed = |error: serde_json::Error| LineError::Malformed(error.to_string());
     let Envelope { v, seq, at, kind, more, synced, prev, data } = serde_json::from_slice(json).map_err(malformed)?;
-    // Version 1 is the first; a later version converts the data of earlier ones here.
-    if v != VERSION {
-        return Err(LineError::Newer(v));
-    }
-    let fact = Fact::read(&kind, data.get()).ok_or_else(|| LineError::UnknownKind(kind.into_owned()))?;
+    let missing = upcasts_of(v, upcasts)?;
+    let fact = if missing.is_empty() {
+        Fact::read(&kind, data.get()).ok_or_else(|| LineError::UnknownKind(kind.into_owned()))?
+    } else {
+        let data = serde_json::from_str(data.get()).map_err(malformed)?;
+        let (kind, data) = missing.iter().fold((kind.into_owned(), data), |(kind, data), upcast| upcast(kind, data));
+        Fact::read(&kind, &data.to_string()).ok_or(LineError::UnknownKind(kind))?
+    };
     Ok((Record { seq, at, more, fact: fact.map_err(malformed)? }, Framing { synced, prev }))
+}
+
+/// What is still to be done to a record of a version.
+fn upcasts_of(v: u32, upcasts: &[Upcast]) -> Result<&[Upcast], LineError> {
+    let done = v.checked_sub(1).ok_or_else(|| LineError::Malformed("there is no version 0".into()))?;
+    usize::try_from(done).ok().and_then(|done| upcasts.get(done..)).ok_or(LineError::Newer(v))
+}
+
+/// The hash that a line should have, if its chain is to hold; for whoever checks many lines and reads none.
+#[must_use]
+pub fn hash_after(hash: &Digest, json: &[u8]) -> Digest {
+    Digest::of(&[hash.as_bytes(), json])
 }
 
 /// The framing that a line claims, believed or not: evidence of what was once durable.
@@ -270,6 +301,32 @@ mod tests {
             let wanted = Glance { seq: record.seq, more: record.more, episode: record.fact.episode() };
             assert_eq!(glance(&json), Some(wanted), "{}", record.fact.kind());
         }
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_passes_every_upcast_behind_it() {
+        let first: Upcast = |kind, data| match kind.as_str() {
+            "clock-leapt" => ("clock-leaped".into(), data),
+            _ => (kind, data),
+        };
+        let second: Upcast = |kind, data| match kind.as_str() {
+            "clock-leaped" => {
+                ("clock-jumped".into(), serde_json::json!({ "by-ms": data["by-s"].as_u64().map(|s| s * 1000) }))
+            }
+            _ => (kind, data),
+        };
+        let read = |v: u32, kind: &str, data: &str| {
+            let json = format!(r#"{{"v":{v},"seq":1,"at":0,"kind":"{kind}","data":{data}}}"#);
+            read_json_with(json.as_bytes(), &[first, second]).map(|(record, _)| record.fact)
+        };
+        let jumped = Ok(Fact::ClockJumped(ClockJumped { by_ms: 7_000 }));
+        assert_eq!(read(1, "clock-leapt", r#"{"by-s":7}"#), jumped);
+        assert_eq!(read(2, "clock-leaped", r#"{"by-s":7}"#), jumped);
+        assert_eq!(read(3, "clock-jumped", r#"{"by-ms":7000}"#), jumped);
+        assert_eq!(read(1, "time-passed", "{}"), Ok(Fact::TimePassed(TimePassed {})), "what it does not concern stays");
+        assert_eq!(read(2, "clock-leapt", r#"{"by-s":7}"#), Err(LineError::UnknownKind("clock-leapt".into())));
+        assert_eq!(read(4, "time-passed", "{}"), Err(LineError::Newer(4)));
+        assert!(matches!(read(0, "time-passed", "{}"), Err(LineError::Malformed(_))));
     }
 
     #[test]

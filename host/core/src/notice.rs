@@ -8,7 +8,7 @@ mod approval;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::approval::Approval;
@@ -20,10 +20,15 @@ use crate::{
     json::Json,
     name::{EpisodeId, IntentId, PolicyName, Seq, SourceName},
     record::{
-        AttemptStarted, Checkpoint, ConfigurationRefused, EvaluationSkipped, Fact, IntentEnd, IntentEnded,
-        IntentJudged, Record, Settled, StopEngaged, Verdict,
+        AttemptStarted, Checkpoint, ConfigurationRefused, ConflictFound, DamageFound, EvaluationSkipped, Fact,
+        IntentEnd, IntentEnded, IntentJudged, PluginActivated, Record, ReleaseAsked, Settled, StopCause, StopEngaged,
+        StormBrake, Verdict,
     },
     time::Timestamp,
+    versions::{
+        candidate::{Agreement, CandidateCompared, CandidateEnded, CandidateNamed, CandidateOutcome},
+        record::{Cause, PluginPushed},
+    },
 };
 
 /// What people are told.
@@ -105,7 +110,7 @@ pub struct Alert {
 }
 
 /// How much a notice matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Urgency {
     /// Good to know.
@@ -122,6 +127,7 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
     match fact {
         Fact::TailCut(_)
         | Fact::LossAccepted(_)
+        | Fact::DamageFound(_)
         | Fact::PluginRefused(_)
         | Fact::PluginRemoved(_)
         | Fact::ConfigurationRefused(_)
@@ -138,10 +144,17 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         | Fact::AttemptStarted(_)
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
+        | Fact::ReleaseAsked(_)
         | Fact::StopReleased(_)
+        | Fact::StormBrake(_)
+        | Fact::ConflictFound(_)
         // Of those notifiers that are to have them.
         | Fact::Checkpoint(_) => true,
         Fact::AccountChecked(checked) => checked.identity.is_err(),
+        // What a person wanted, that person knows.
+        Fact::CandidateEnded(ended) => ended.by.is_none(),
+        // That another one is in force again belongs to the stop that people are told of.
+        Fact::PluginActivated(activated) => matches!(activated.cause, Cause::Quarantine(_)),
         Fact::Evaluated(capsule) => !capsule.superseded && matches!(capsule.conclusion, Conclusion::Failed(_)),
         // An admission is told by the attempt that follows it; what a policy in shadow would do is nobody's alarm.
         Fact::IntentJudged(judged) => judged.mode != Mode::Shadow && matches!(judged.verdict, Verdict::Refused(_)),
@@ -149,8 +162,12 @@ pub fn is_worth_telling(fact: &Fact) -> bool {
         Fact::Genesis(_)
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
+        | Fact::StateSaved(_)
+        | Fact::HistoryDropped(_)
         | Fact::Configured(_)
-        | Fact::PluginActivated(_)
+        | Fact::PluginPushed(_)
+        | Fact::CandidateNamed(_)
+        | Fact::CandidateCompared(_)
         | Fact::Reloaded(_)
         | Fact::TimePassed(_)
         | Fact::ClockAccepted(_)
@@ -274,6 +291,7 @@ fn policy_of(fact: &Fact) -> Option<&PolicyName> {
         Fact::Evaluated(capsule) => Some(&capsule.policy),
         Fact::EvaluationSkipped(skipped) => Some(&skipped.policy),
         Fact::IntentJudged(judged) => Some(&judged.policy),
+        Fact::ConflictFound(conflict) => Some(&conflict.policy),
         Fact::ApprovalRequested(requested) => Some(&requested.policy),
         _ => None,
     }
@@ -283,6 +301,7 @@ fn intent_of(fact: &Fact) -> Option<Intent> {
     match fact {
         Fact::UndoProposed(undo) => Some(Intent::new(undo.of, "to be undone")),
         Fact::IntentJudged(judged) => Some(Intent::new(judged.intent, judged.verdict.to_string())),
+        Fact::ConflictFound(conflict) => Some(Intent::new(conflict.intent, format!("refused: {}", conflict.conflict))),
         Fact::AttemptStarted(attempt) => {
             Some(Intent::new(attempt.intent, format!("attempt {} under way", attempt.attempt)))
         }
@@ -309,13 +328,17 @@ pub fn headline(fact: &Fact) -> String {
 pub(crate) fn urgency(fact: &Fact) -> Urgency {
     match fact {
         Fact::LossAccepted(_)
+        | Fact::DamageFound(_)
         | Fact::PluginRefused(_)
         | Fact::ConfigurationRefused(_)
         | Fact::ClockJumped(_)
+        | Fact::ConflictFound(_)
         | Fact::AccountChecked(_)
         | Fact::ApprovalRequested(_)
         | Fact::ApprovalReminded(_)
         | Fact::ApprovalExpired(_) => Urgency::Person,
+        // What Balm halted itself waits for a person; what a person halted, a person knows.
+        Fact::StopEngaged(stop) if stop.cause != StopCause::Person => Urgency::Person,
         // Whoever approved it takes it to be done.
         Fact::ApprovalVoid(void) if !void.given.is_empty() => Urgency::Person,
         Fact::AttemptSettled(settled) if settled.settled == Settled::ForAPerson => Urgency::Person,
@@ -332,8 +355,11 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::IntentJudged(_)
         | Fact::AttemptSettled(_)
         | Fact::StopEngaged(_)
+        | Fact::ReleaseAsked(_)
         | Fact::StopReleased(_)
+        | Fact::StormBrake(_)
         | Fact::PluginRemoved(_)
+        | Fact::CandidateEnded(_)
         | Fact::ApprovalWithdrawn(_)
         | Fact::ApprovalDenied(_)
         | Fact::ApprovalVoid(_)
@@ -343,8 +369,13 @@ pub(crate) fn urgency(fact: &Fact) -> Urgency {
         | Fact::Genesis(_)
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
+        | Fact::StateSaved(_)
+        | Fact::HistoryDropped(_)
         | Fact::Configured(_)
         | Fact::PluginActivated(_)
+        | Fact::PluginPushed(_)
+        | Fact::CandidateNamed(_)
+        | Fact::CandidateCompared(_)
         | Fact::Reloaded(_)
         | Fact::TimePassed(_)
         | Fact::ClockAccepted(_)
@@ -365,8 +396,25 @@ fn words(fact: &Fact) -> String {
         Fact::LossAccepted(loss) => {
             format!("records up to {} were lost, and the loss was accepted ({} knew them)", loss.known, loss.by)
         }
+        Fact::StateSaved(saved) => format!("what the records up to {} say together was saved", saved.upto),
+        Fact::HistoryDropped(dropped) => format!("records up to {} are no longer kept: {}", dropped.upto, dropped.why),
+        Fact::DamageFound(damage) => {
+            let DamageFound { seq, file, offset, why } = damage;
+            format!(
+                "the journal is damaged: record {seq} in {file} at byte {offset}: {why}; restore the file from a backup"
+            )
+        }
         Fact::PluginRefused(refused) => format!("plugin {} was refused: {}", refused.plugin, refused.why),
         Fact::PluginRemoved(removed) => format!("plugin {} was removed: {}", removed.plugin, removed.why),
+        Fact::PluginActivated(activated) => activated_words(activated),
+        Fact::CandidateNamed(CandidateNamed { plugin, digest, by }) => {
+            format!("version {} of plugin {plugin} is compared, wanted by {}: {}", digest.short(), by.who, by.why)
+        }
+        Fact::CandidateEnded(CandidateEnded { plugin, digest, why, .. }) => {
+            format!("version {} of plugin {plugin} is compared no longer: {why}", digest.short())
+        }
+        Fact::CandidateCompared(compared) => compared_words(compared),
+        Fact::PluginPushed(pushed) => pushed_words(pushed),
         Fact::ConfigurationRefused(refused) => refused_words(refused),
         Fact::Reloaded(reloaded) => {
             format!("the configuration was read again by {}: {}", reloaded.by.who, reloaded.by.why)
@@ -398,7 +446,16 @@ fn words(fact: &Fact) -> String {
             format!("intent {}: a call had no answer; {}", settled.intent, settled.found)
         }
         Fact::IntentEnded(IntentEnded { intent, how, why, .. }) => format!("intent {intent} is {how}: {why}"),
-        Fact::StopEngaged(StopEngaged { scope, by }) => format!("{scope} is stopped by {}: {}", by.who, by.why),
+        Fact::StopEngaged(stop) => stopped_words(stop),
+        Fact::ReleaseAsked(asked) => {
+            let ReleaseAsked { stop, by, missing } = asked;
+            format!("{} would release stop {stop}, which takes {missing} more: {}", by.who, by.why)
+        }
+        Fact::StormBrake(brake) => storm_words(*brake),
+        Fact::ConflictFound(conflict) => {
+            let ConflictFound { conflict, policy, target, found, .. } = conflict.as_ref();
+            format!("{conflict} of policy {policy} on {target}, and nothing is done: {found}")
+        }
         Fact::StopReleased(released) => {
             format!("stop {} is released by {}: {}", released.stop, released.by.who, released.by.why)
         }
@@ -406,7 +463,6 @@ fn words(fact: &Fact) -> String {
         | Fact::HostStarted(_)
         | Fact::HostStopped(_)
         | Fact::Configured(_)
-        | Fact::PluginActivated(_)
         | Fact::TimePassed(_)
         | Fact::ClockAccepted(_)
         | Fact::AlertReceived(_)
@@ -430,12 +486,62 @@ fn words(fact: &Fact) -> String {
     }
 }
 
+fn compared_words(compared: &CandidateCompared) -> String {
+    let CandidateCompared { digest, policy, capsule, agreement, outcome, .. } = compared;
+    let agreement = match agreement {
+        Agreement::Same => "comes to the same as",
+        Agreement::OtherWords => "would do the same, in other words, as",
+        Agreement::Differs => "would not do the same as",
+    };
+    let what = match outcome {
+        CandidateOutcome::Concluded(Conclusion::Decided(decision)) => decision.explanation.clone(),
+        CandidateOutcome::Concluded(Conclusion::Failed(failure)) => format!("{}: {}", failure.kind, failure.message),
+        CandidateOutcome::Asks(queries) => format!("it asks {} queries more", queries.len()),
+    };
+    format!("candidate {} of policy {policy} {agreement} the evaluation in record {capsule}: {what}", digest.short())
+}
+
+fn pushed_words(PluginPushed { plugin, digest, by, .. }: &PluginPushed) -> String {
+    format!("version {} of plugin {plugin} was pushed by {}: {}", digest.short(), by.who, by.why)
+}
+
+fn activated_words(activated: &PluginActivated) -> String {
+    let PluginActivated { plugin, digest, cause, .. } = activated;
+    let version = digest.short();
+    match cause {
+        Cause::Directory => format!("version {version} of plugin {plugin} is in force: its file arrived"),
+        Cause::Activated(by) => {
+            format!("version {version} of plugin {plugin} is in force, chosen by {}: {}", by.who, by.why)
+        }
+        Cause::RolledBack(by) => {
+            format!("version {version} of plugin {plugin} is in force again, gone back to by {}: {}", by.who, by.why)
+        }
+        Cause::Quarantine(stop) => {
+            format!(
+                "version {version} of plugin {plugin} is in force again, since the one after it is in quarantine (stop {stop})"
+            )
+        }
+    }
+}
+
 fn refused_words(refused: &ConfigurationRefused) -> String {
     let ConfigurationRefused { part, mistakes, .. } = refused;
     let first = mistakes.first().map_or("", String::as_str);
     let further = mistakes.len().saturating_sub(1);
     let further = if further == 0 { String::new() } else { format!(" (and {further} more)") };
     format!("{part} was refused, and what was in force stays: {first}{further}")
+}
+
+fn stopped_words(stop: &StopEngaged) -> String {
+    let StopEngaged { scope, by, until, .. } = stop;
+    let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+    format!("{scope} is stopped by {}{until}: {}", by.who, by.why)
+}
+
+fn storm_words(brake: StormBrake) -> String {
+    let StormBrake { on, targets, accounts } = brake;
+    let what = if on { "a storm: less is done while" } else { "the storm is over:" };
+    format!("{what} {targets} targets of {accounts} accounts alert at once")
 }
 
 fn judged_words(judged: &IntentJudged) -> String {

@@ -4,20 +4,25 @@
 //! and the pause between two messages grows for as long as there is always more to tell. It refuses to know media,
 //! receivers and words.
 
-use std::{cmp::Reverse, collections::BTreeMap, collections::VecDeque, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
     caps,
     name::{EpisodeId, Seq},
     notice::{self, Urgency},
-    record::{NoticeSent, Record},
+    record::{Fact, NoticeSent, Record},
     time::Timestamp,
 };
 
 /// What a notifier has yet to tell.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct Notices {
     /// Whether it takes many notices as one, and pauses between messages.
     paced: bool,
@@ -30,12 +35,32 @@ pub(crate) struct Notices {
     pause: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct Waiting {
     seq: Seq,
     episode: Option<EpisodeId>,
     urgency: Urgency,
     kind: &'static str,
+}
+
+/// The same as it stands in a snapshot.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Saved {
+    seq: Seq,
+    episode: Option<EpisodeId>,
+    urgency: Urgency,
+    kind: String,
+}
+
+impl<'de> Deserialize<'de> for Waiting {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Saved { seq, episode, urgency, kind } = Saved::deserialize(deserializer)?;
+        let known = Fact::KINDS.iter().find(|known| **known == kind).copied();
+        let kind = known.ok_or_else(|| de::Error::custom(format!("there is no record of kind {kind:?}")))?;
+        Ok(Self { seq, episode, urgency, kind })
+    }
 }
 
 /// One message: what people are told at once.
@@ -85,6 +110,11 @@ impl Waiting {
 }
 
 impl Notices {
+    /// The oldest record that is still to be told.
+    pub(crate) fn oldest(&self) -> Option<Seq> {
+        self.waiting.front().map(|waiting| waiting.seq)
+    }
+
     pub(crate) fn set_paced(&mut self, paced: bool) {
         self.paced = paced;
     }

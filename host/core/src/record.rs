@@ -3,24 +3,47 @@
 //! Everything that the host knows is one of these. A record is written once and never changed; the state is what all of
 //! them say together. How records become lines of a file is `line`'s business, what they lead to is `decide`'s.
 
-use std::fmt;
+mod arrival;
+mod episode;
+mod intent;
+mod journal;
+mod person;
+mod stop;
+mod verdict;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize as _;
+
+pub use self::{
+    arrival::{
+        AccountChecked, ConfigurationPart, ConfigurationRefused, Configured, Manifest, PluginActivated, PluginRefused,
+        PluginRemoved, Reloaded,
+    },
+    episode::{AlertReceived, Concerned, EpisodeEnd, EpisodeEnded, EvaluationSkipped, Idle, Reception},
+    intent::{
+        AttemptEnded, AttemptSettled, AttemptStarted, CallResult, IntentEnd, IntentEnded, Purpose, Settled,
+        TargetLooked, UndoProposed,
+    },
+    journal::{
+        Checkpoint, DamageFound, Genesis, HistoryDropped, HostStarted, HostStopped, LossAccepted, StateSaved, TailCut,
+    },
+    person::{AccessDenied, ClockAccepted, ClockJumped, NoticeSent, Person, TimePassed},
+    stop::{Backlog, ReleaseAsked, StopCause, StopEngaged, StopReleased, StopScope, StormBrake},
+    verdict::{CheckName, Checked, ConflictFound, IntentJudged, Verdict},
+};
 
 use crate::{
-    alert::Alert,
     approval::record::{
         ApprovalDenied, ApprovalExpired, ApprovalGiven, ApprovalRefused, ApprovalReminded, ApprovalRequested,
         ApprovalUsed, ApprovalVoid, ApprovalWithdrawn,
     },
-    configuration::{Configuration, Mode},
     digest::Digest,
-    evaluation::{Capsule, Proposal},
-    json::Json,
-    look::Reading,
-    name::{EpisodeId, IntentId, NotifierName, PluginName, PolicyName, Seq},
-    target::{AccountId, Region, Target},
+    evaluation::Capsule,
+    name::{EpisodeId, PluginName, Seq},
     time::Timestamp,
+    versions::{
+        candidate::{CandidateCompared, CandidateEnded, CandidateNamed},
+        record::PluginPushed,
+    },
 };
 
 /// One line of the journal.
@@ -84,13 +107,28 @@ facts! {
     TailCut(TailCut) = "tail-cut",
     /// A person accepted that records are missing.
     LossAccepted(LossAccepted) = "loss-accepted",
+    /// What all records up to one say together was saved; by this the chain vouches for the file.
+    StateSaved(StateSaved) = "state-saved",
+    /// Old records are no longer kept. Those behind them can still be checked: the chain goes on from here.
+    HistoryDropped(HistoryDropped) = "history-dropped",
+    /// Something in the journal that was acknowledged cannot be read any more.
+    DamageFound(DamageFound) = "damage-found",
     /// A configuration is in force.
     Configured(Box<Configured>) = "configured",
     /// A plugin's version is in force.
     PluginActivated(Box<PluginActivated>) = "plugin-activated",
+    /// A person handed over a version of a plugin. It is kept, and not in force.
+    PluginPushed(Box<PluginPushed>) = "plugin-pushed",
+    /// A person has a version compared with the one in force.
+    CandidateNamed(CandidateNamed) = "candidate-named",
+    /// A candidate was compared with the version in force about one evaluation. Nothing follows from what it came to.
+    CandidateCompared(Box<CandidateCompared>) = "candidate-compared",
+    /// A version is compared no longer.
+    CandidateEnded(CandidateEnded) = "candidate-ended",
     /// A plugin's file was refused; the version in force, if any, stays.
     PluginRefused(PluginRefused) = "plugin-refused",
-    /// A plugin's file was taken away, and no version of it is in force any more.
+    /// No version of a plugin is in force any more: its file was taken away, a person disabled it, or it was stopped and there is
+    /// none to go back to.
     PluginRemoved(PluginRemoved) = "plugin-removed",
     /// A configuration, or a part of one, was refused; what was in force stays.
     ConfigurationRefused(ConfigurationRefused) = "configuration-refused",
@@ -146,8 +184,14 @@ facts! {
     IntentEnded(IntentEnded) = "intent-ended",
     /// Something is halted.
     StopEngaged(StopEngaged) = "stop-engaged",
+    /// A person would end a stop, which takes more than one.
+    ReleaseAsked(ReleaseAsked) = "release-asked",
     /// It is halted no longer.
     StopReleased(StopReleased) = "stop-released",
+    /// Many targets or accounts alert at once, and less is done; or no longer.
+    StormBrake(StormBrake) = "storm-brake",
+    /// Intents work against each other, or a remedy against itself: a person is called, once.
+    ConflictFound(Box<ConflictFound>) = "conflict-found",
     /// People were told, or could not be.
     NoticeSent(NoticeSent) = "notice-sent",
     /// Somebody with a credential asked for what its role does not allow, and did not get it.
@@ -157,6 +201,16 @@ facts! {
 }
 
 impl Fact {
+    /// The version of a plugin that it makes known: its bytes are kept beside the journal.
+    #[must_use]
+    pub fn version(&self) -> Option<(&PluginName, Digest)> {
+        match self {
+            Self::PluginActivated(activated) => Some((&activated.plugin, activated.digest)),
+            Self::PluginPushed(pushed) => Some((&pushed.plugin, pushed.digest)),
+            _ => None,
+        }
+    }
+
     /// The episode that it belongs to, where it belongs to one; the alert that opens an episode is its record.
     #[must_use]
     pub fn episode(&self) -> Option<EpisodeId> {
@@ -180,14 +234,22 @@ impl Fact {
             Self::AttemptEnded(ended) => Some(ended.episode),
             Self::AttemptSettled(settled) => Some(settled.episode),
             Self::IntentEnded(ended) => Some(ended.episode),
+            Self::CandidateCompared(compared) => Some(compared.episode),
+            Self::ConflictFound(conflict) => Some(conflict.episode),
             Self::NoticeSent(sent) => sent.episode,
             Self::Genesis(_)
             | Self::HostStarted(_)
             | Self::HostStopped(_)
             | Self::TailCut(_)
             | Self::LossAccepted(_)
+            | Self::StateSaved(_)
+            | Self::HistoryDropped(_)
+            | Self::DamageFound(_)
             | Self::Configured(_)
             | Self::PluginActivated(_)
+            | Self::PluginPushed(_)
+            | Self::CandidateNamed(_)
+            | Self::CandidateEnded(_)
             | Self::PluginRefused(_)
             | Self::PluginRemoved(_)
             | Self::ConfigurationRefused(_)
@@ -197,7 +259,9 @@ impl Fact {
             | Self::ClockJumped(_)
             | Self::ClockAccepted(_)
             | Self::StopEngaged(_)
+            | Self::ReleaseAsked(_)
             | Self::StopReleased(_)
+            | Self::StormBrake(_)
             // It may name an intent that there is not.
             | Self::ApprovalRefused(_)
             | Self::AccessDenied(_)
@@ -206,741 +270,7 @@ impl Fact {
     }
 }
 
-/// See [`Fact::Genesis`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Genesis {
-    /// Who this host is: 32 random hexadecimal digits, for ever.
-    pub host: String,
-    /// The version of Balm that began the journal.
-    pub version: String,
-}
-
-/// See [`Fact::HostStarted`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct HostStarted {
-    /// The version of Balm that runs.
-    pub version: String,
-    /// Of wasmtime: fuel is comparable within one version.
-    pub engine: String,
-}
-
-/// See [`Fact::HostStopped`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct HostStopped {
-    /// Why: a signal's name.
-    pub why: String,
-}
-
-/// See [`Fact::TailCut`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct TailCut {
-    /// How many bytes.
-    pub bytes: u64,
-    /// The file in the data directory that keeps them.
-    pub kept: String,
-}
-
-/// See [`Fact::LossAccepted`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct LossAccepted {
-    /// The last record that something else had seen.
-    pub known: Seq,
-    /// What had seen it.
-    pub by: String,
-}
-
-/// See [`Fact::Configured`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Configured {
-    /// Of the guardrails: stands in every verdict.
-    pub guardrails: Digest,
-    /// The whole.
-    pub configuration: Configuration,
-}
-
-/// What a plugin says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Manifest {
-    /// The plugin's own version.
-    pub version: String,
-    /// What it does.
-    pub summary: String,
-    /// What it may propose.
-    pub actions: Vec<String>,
-    /// What it may ask.
-    pub queries: Vec<String>,
-}
-
-/// See [`Fact::PluginActivated`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PluginActivated {
-    /// Its name.
-    pub plugin: PluginName,
-    /// Of the component's bytes.
-    pub digest: Digest,
-    /// How many bytes.
-    pub bytes: u64,
-    /// What it says of itself.
-    pub manifest: Manifest,
-}
-
-/// See [`Fact::PluginRefused`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PluginRefused {
-    /// Its name.
-    pub plugin: PluginName,
-    /// Of the file's bytes, where they could be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Digest>,
-    /// Why, and what to do.
-    pub why: String,
-}
-
-/// See [`Fact::PluginRemoved`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PluginRemoved {
-    /// Its name.
-    pub plugin: PluginName,
-    /// The version that was in force.
-    pub digest: Digest,
-    /// Why, and what to do if that was not meant.
-    pub why: String,
-}
-
-/// See [`Fact::ConfigurationRefused`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ConfigurationRefused {
-    /// What of it.
-    pub part: ConfigurationPart,
-    /// Everything that is wrong with it, with file and line where there is one.
-    pub mistakes: Vec<String>,
-    /// Who had it read, if somebody had.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Person>,
-}
-
-/// What is read and refused as one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ConfigurationPart {
-    /// All of it.
-    Whole,
-    /// The directory of the guardrails.
-    Guardrails,
-    /// The policy in the file beside a plugin.
-    Beside(PluginName),
-    /// A policy, wherever it is written, whose plugin does not accept its settings.
-    Policy(PolicyName),
-}
-
-impl fmt::Display for ConfigurationPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Whole => f.write_str("the configuration"),
-            Self::Guardrails => f.write_str("a change of the guardrails"),
-            Self::Beside(plugin) => write!(f, "the policy beside plugin {plugin}"),
-            Self::Policy(policy) => write!(f, "policy {policy}"),
-        }
-    }
-}
-
-/// See [`Fact::Reloaded`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Reloaded {
-    /// Who and why.
-    pub by: Person,
-    /// Keys that were changed in the file and only count after a restart.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after_restart: Vec<String>,
-}
-
-/// See [`Fact::AccountChecked`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct AccountChecked {
-    /// The account of the configuration.
-    pub account: AccountId,
-    /// The region.
-    pub region: Region,
-    /// The identity behind the credentials, if it is that account's; otherwise what is wrong.
-    #[serde(with = "crate::serde_result")]
-    pub identity: Result<String, String>,
-}
-
-/// See [`Fact::TimePassed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct TimePassed {}
-
-/// See [`Fact::ClockJumped`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ClockJumped {
-    /// How far beyond the time that passed.
-    pub by_ms: u64,
-}
-
-/// Who did something, and why: for every record of a person.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Person {
-    /// Whom the host took the person to be.
-    pub who: String,
-    /// In the person's words.
-    pub why: String,
-}
-
-/// See [`Fact::ClockAccepted`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ClockAccepted {
-    /// Who and why.
-    pub by: Person,
-}
-
-/// See [`Fact::AlertReceived`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct AlertReceived {
-    /// What it means to its episode.
-    pub reception: Reception,
-    /// The alert.
-    pub alert: Alert,
-}
-
-/// What an alert means to its episode.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reception {
-    /// It opens an episode, which has this record's number.
-    Opened {
-        /// The policies that are to be evaluated.
-        concerned: Vec<Concerned>,
-        /// The policies that match and yet are not evaluated.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        idle: Vec<Idle>,
-    },
-    /// It fires again, soon after its episode ended or resolved.
-    Reopened {
-        /// Which.
-        episode: EpisodeId,
-        /// The policies that are to be evaluated.
-        concerned: Vec<Concerned>,
-        /// The policies that match and yet are not evaluated.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        idle: Vec<Idle>,
-    },
-    /// It says again what is known: a sign of life.
-    Repeated {
-        /// Which.
-        episode: EpisodeId,
-        /// Policies that are to be evaluated, since they were configured after the alert first fired.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        concerned: Vec<Concerned>,
-    },
-    /// It is over.
-    Resolved {
-        /// Which.
-        episode: EpisodeId,
-        /// No policy is evaluated, since it is over for another reason than being well.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        held: bool,
-    },
-    /// It is recorded, and nothing follows.
-    Ignored {
-        /// Which episode it would have belonged to, if there is one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        episode: Option<EpisodeId>,
-        /// Why nothing follows.
-        why: String,
-    },
-}
-
-impl Reception {
-    /// The episode that it belongs to; none for the alert that opens one, whose record is the episode's name.
-    #[must_use]
-    pub const fn episode(&self) -> Option<EpisodeId> {
-        match self {
-            Self::Opened { .. } => None,
-            Self::Reopened { episode, .. } | Self::Repeated { episode, .. } | Self::Resolved { episode, .. } => {
-                Some(*episode)
-            }
-            Self::Ignored { episode, .. } => *episode,
-        }
-    }
-}
-
-/// A policy that an alert concerns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Concerned {
-    /// Which.
-    pub policy: PolicyName,
-    /// What it may look at and change.
-    pub targets: Vec<Target>,
-}
-
-/// A policy that matches an alert and yet is not evaluated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Idle {
-    /// Which.
-    pub policy: PolicyName,
-    /// Why.
-    pub why: String,
-}
-
-/// See [`Fact::EpisodeEnded`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct EpisodeEnded {
-    /// Which.
-    pub episode: EpisodeId,
-    /// How.
-    pub how: EpisodeEnd,
-}
-
-/// How an episode ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EpisodeEnd {
-    /// The alert resolved, and nothing is due.
-    Resolved,
-    /// There was no sign of life for a day.
-    Expired,
-}
-
-/// See [`Fact::EvaluationSkipped`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct EvaluationSkipped {
-    /// Of which episode.
-    pub episode: EpisodeId,
-    /// Which policy.
-    pub policy: PolicyName,
-    /// Which of its triggers.
-    pub generation: u32,
-    /// Why.
-    pub why: String,
-}
-
-/// See [`Fact::UndoProposed`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct UndoProposed {
-    /// The intent that is to be undone.
-    pub of: IntentId,
-    /// Of which episode.
-    pub episode: EpisodeId,
-    /// The undo.
-    pub proposal: Proposal,
-}
-
-/// Why the host looks at a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Purpose {
-    /// For the guard.
-    Guard,
-    /// To see whether a call without an answer happened.
-    Trace,
-    /// To see whether the world is as promised.
-    Verify,
-}
-
-/// See [`Fact::TargetLooked`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct TargetLooked {
-    /// For which intent.
-    pub intent: IntentId,
-    /// Of which episode.
-    pub episode: EpisodeId,
-    /// What for.
-    pub purpose: Purpose,
-    /// What was read, or why nothing could be.
-    #[serde(with = "crate::serde_result")]
-    pub reading: Result<Reading, String>,
-    /// What it means, where no record of its own says it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub meaning: String,
-}
-
-/// See [`Fact::IntentJudged`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct IntentJudged {
-    /// Which.
-    pub intent: IntentId,
-    /// Of which episode.
-    pub episode: EpisodeId,
-    /// Of which policy.
-    pub policy: PolicyName,
-    /// How far the policy could go then.
-    pub mode: Mode,
-    /// The answer.
-    pub verdict: Verdict,
-    /// All checks, in their order.
-    pub checks: Vec<Checked>,
-    /// The version of the guardrails that answered.
-    pub guardrails: Digest,
-    /// How many people had approved its plan.
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub approvals: u32,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
-const fn is_none(people: &u32) -> bool {
-    *people == 0
-}
-
-/// The guard's answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// It may be done, now, once.
-    Admitted,
-    /// It may be done after so many people have approved it.
-    NeedsApproval(u32),
-    /// It may not be done; the named check says why.
-    Refused(CheckName),
-    /// All checks but the mode would have admitted it; the policy only watches.
-    Observed,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Admitted => f.write_str("admitted"),
-            Self::NeedsApproval(people) => write!(f, "needs approval of {people}"),
-            Self::Refused(check) => write!(f, "refused: {check}"),
-            Self::Observed => f.write_str("observed only"),
-        }
-    }
-}
-
-/// The checks of the guard, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CheckName {
-    /// Nothing that halts it is in force.
-    Stop,
-    /// Its trigger is recent, and the alert has not changed since.
-    Stale,
-    /// The policy's mode lets it act.
-    Mode,
-    /// The plugin's manifest declares the action.
-    Manifest,
-    /// The catalogue knows the action and its parameters.
-    Catalogue,
-    /// The target is the operator's, in an account whose identity was verified.
-    Target,
-    /// The target could be read.
-    Look,
-    /// What it expects is still true.
-    Expectation,
-    /// Nothing else is under way on the target.
-    Busy,
-    /// It does not take back what was just done.
-    Opposes,
-    /// It is not too often.
-    Limits,
-    /// It is not too far.
-    Bounds,
-    /// A rule permits it, and none forbids it.
-    Authorization,
-}
-
-impl fmt::Display for CheckName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stop => "stop",
-            Self::Stale => "stale",
-            Self::Mode => "mode",
-            Self::Manifest => "manifest",
-            Self::Catalogue => "catalogue",
-            Self::Target => "target",
-            Self::Look => "look",
-            Self::Expectation => "expectation",
-            Self::Busy => "busy",
-            Self::Opposes => "opposes",
-            Self::Limits => "limits",
-            Self::Bounds => "bounds",
-            Self::Authorization => "authorization",
-        })
-    }
-}
-
-/// What one check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Checked {
-    /// Which.
-    pub check: CheckName,
-    /// Whether it passed.
-    pub passed: bool,
-    /// What it found; why it did not pass.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub found: String,
-}
-
-/// See [`Fact::AttemptStarted`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct AttemptStarted {
-    /// Of which intent.
-    pub intent: IntentId,
-    /// Of which episode.
-    pub episode: EpisodeId,
-    /// Which attempt of it, from 1.
-    pub attempt: u32,
-    /// What the call carries, so that it can be found again in AWS's own records.
-    pub token: String,
-    /// What is done.
-    pub action: String,
-    /// Where.
-    pub target: Target,
-    /// How.
-    pub parameters: Json,
-}
-
-/// See [`Fact::AttemptEnded`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct AttemptEnded {
-    /// Of which intent.
-    pub intent: IntentId,
-    /// Of which episode.
-    pub episode: EpisodeId,
-    /// Which attempt.
-    pub attempt: u32,
-    /// How it ended.
-    pub result: CallResult,
-}
-
-/// How a call ended. Whoever reads it does one thing for each.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CallResult {
-    /// AWS answered that it is done: verify.
-    Done {
-        /// AWS's number of the request.
-        request: String,
-    },
-    /// AWS answered that it will not do this: it is over.
-    Refused {
-        /// AWS's words.
-        why: String,
-    },
-    /// It surely did not happen, and may later: try again.
-    NotDone {
-        /// What came in between: a throttle, a refused connection, a stop.
-        why: String,
-    },
-    /// It may have happened: look for it, and never just repeat it.
-    Unknown {
-        /// What happened to the answer.
-        why: String,
-    },
-}
-
-/// See [`Fact::AttemptSettled`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct AttemptSettled {
-    /// Of which intent.
-    pub intent: IntentId,
-    /// Of which episode.
-    pub episode: EpisodeId,
-    /// Which attempt.
-    pub attempt: u32,
-    /// What was found.
-    pub settled: Settled,
-    /// In words.
-    pub found: String,
-}
-
-/// What became of a call without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Settled {
-    /// The world is as the call would have made it: done (seen).
-    Seen,
-    /// It did not happen, and is proposed again.
-    NotSeen,
-    /// It cannot be told, or must not be repeated: a person must look.
-    ForAPerson,
-}
-
-/// See [`Fact::IntentEnded`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct IntentEnded {
-    /// Which.
-    pub intent: IntentId,
-    /// Of which episode.
-    pub episode: EpisodeId,
-    /// How.
-    pub how: IntentEnd,
-    /// In words.
-    pub why: String,
-}
-
-/// How an intent that was admitted ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum IntentEnd {
-    /// The world is as promised.
-    Verified,
-    /// It was done, and the world is not as promised in time.
-    Unverified,
-    /// It was not done.
-    Failed,
-    /// Whether it was done is not known: a person must look.
-    Unknown,
-    /// Its undo is verified: it was done, and taken back.
-    Undone,
-    /// Nobody approved it in time, or its episode ended first.
-    Expired,
-    /// A person denied it.
-    Denied,
-    /// What people were shown or approved is no longer so.
-    Void,
-}
-
-impl fmt::Display for IntentEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Verified => "verified",
-            Self::Unverified => "unverified",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-            Self::Undone => "undone",
-            Self::Expired => "expired",
-            Self::Denied => "denied",
-            Self::Void => "void",
-        })
-    }
-}
-
-/// What a stop halts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StopScope {
-    /// Every intent.
-    Everything,
-    /// Those of one policy.
-    Policy(PolicyName),
-    /// Those on one target.
-    Target(Target),
-}
-
-impl fmt::Display for StopScope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Everything => f.write_str("everything"),
-            Self::Policy(policy) => write!(f, "policy {policy}"),
-            Self::Target(target) => write!(f, "target {target}"),
-        }
-    }
-}
-
-/// See [`Fact::StopEngaged`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct StopEngaged {
-    /// What is halted.
-    pub scope: StopScope,
-    /// Who and why.
-    pub by: Person,
-}
-
-/// See [`Fact::StopReleased`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct StopReleased {
-    /// The record that engaged it.
-    pub stop: Seq,
-    /// Who and why.
-    pub by: Person,
-}
-
-/// See [`Fact::NoticeSent`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct NoticeSent {
-    /// To whom.
-    pub notifier: NotifierName,
-    /// The record that people were told about; the last one, if the message was about several.
-    pub about: Seq,
-    /// The episode that it belongs to, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub episode: Option<EpisodeId>,
-    /// The receiver's answer; or why it was given up.
-    #[serde(with = "crate::serde_result")]
-    pub delivered: Result<String, String>,
-    /// How many notices before it were dropped, since the notifier was too slow.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub dropped: u64,
-    /// How many notices the message was about: this one, and those that waited before it.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    pub covers: u64,
-    /// They still wait and will be told again, since the receiver may be back later.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub kept: bool,
-}
-
-const fn one() -> u64 {
-    1
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
-fn is_one(number: &u64) -> bool {
-    *number == 1
-}
-
-/// See [`Fact::AccessDenied`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct AccessDenied {
-    /// Whose credential it was, and its role.
-    pub who: String,
-    /// What was asked for, and what it needs.
-    pub what: String,
-    /// How many attempts of the same credential before it have no record of their own, since they came too fast.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub unrecorded: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-/// See [`Fact::Checkpoint`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Checkpoint {
-    /// Whose journal, as its `genesis` says.
-    pub host: String,
-    /// The record that was the last one then.
-    pub seq: Seq,
-    /// Its hash, which fixes every record up to it.
-    pub hash: Digest,
-    /// The public key of the host, Ed25519 (RFC 8032), as 64 hexadecimal digits.
-    pub key: String,
-    /// The signature over the text `balm checkpoint 1`, host, number and hash, each with a newline; 128 hexadecimal digits.
-    pub signature: String,
+/// Whether something need not be written, since it is what an absent field is read as.
+pub(crate) fn is_default<T: Default + PartialEq>(it: &T) -> bool {
+    *it == T::default()
 }

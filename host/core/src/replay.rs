@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     alert::Alert,
+    configuration::Policy,
     digest::Digest,
     evaluation::{Capsule, Conclusion, FailureKind, Input},
     json::Json,
@@ -25,9 +26,18 @@ pub struct Past {
     /// Alerts are forgotten after their last use; all are kept where it is not known which are needed.
     uses: Option<Uses>,
     alerts: BTreeMap<Seq, Arc<Alert>>,
-    settings: BTreeMap<Seq, BTreeMap<PolicyName, Json>>,
+    works: BTreeMap<Seq, BTreeMap<PolicyName, Work>>,
     names: BTreeMap<Digest, PluginName>,
     engine: String,
+    /// The first record that is there.
+    first: Option<Seq>,
+}
+
+/// What a configuration says of a policy.
+#[derive(Debug)]
+struct Work {
+    plugin: PluginName,
+    settings: Json,
 }
 
 /// A capsule names a record that is not there, or is another.
@@ -39,6 +49,9 @@ pub enum Missing {
     /// The configuration, or its policy in it.
     #[error("it names record {0} as the configuration of its policy, which is not there")]
     Configuration(Seq),
+    /// Either of them, from before the first record that is kept.
+    #[error("it names record {0}, which is no longer kept")]
+    Dropped(Seq),
 }
 
 impl Past {
@@ -50,10 +63,11 @@ impl Past {
 
     /// Keep what a later capsule may need of a record.
     pub fn remember(&mut self, record: &Record) {
+        self.first.get_or_insert(record.seq);
         match &record.fact {
             Fact::HostStarted(started) => self.engine.clone_from(&started.engine),
-            Fact::PluginActivated(plugin) => drop(self.names.insert(plugin.digest, plugin.plugin.clone())),
-            Fact::Configured(configured) => drop(self.settings.insert(record.seq, settings(configured))),
+            fact if let Some((name, digest)) = fact.version() => drop(self.names.insert(digest, name.clone())),
+            Fact::Configured(configured) => drop(self.works.insert(record.seq, works(configured))),
             Fact::AlertReceived(received) if self.needs(record.seq) => {
                 self.alerts.insert(record.seq, Arc::new(received.alert.clone()));
             }
@@ -78,14 +92,24 @@ impl Past {
 
     /// The settings of a policy in a configuration.
     pub fn settings(&self, configured: Seq, policy: &PolicyName) -> Result<&Json, Missing> {
-        let settings = self.settings.get(&configured).and_then(|policies| policies.get(policy));
-        settings.ok_or(Missing::Configuration(configured))
+        let work = self.work(configured, policy).ok_or_else(|| self.missing(configured, Missing::Configuration))?;
+        Ok(&work.settings)
     }
 
-    /// The name under which a version was in force last.
+    /// The name under which the version of a capsule was in force: as it was activated, or as its policy names it where that
+    /// is no longer kept.
     #[must_use]
-    pub fn name(&self, plugin: &Digest) -> Option<&PluginName> {
-        self.names.get(plugin)
+    pub fn name(&self, capsule: &Capsule) -> Option<&PluginName> {
+        let of_policy = || self.work(capsule.configured, &capsule.policy).map(|work| &work.plugin);
+        self.names.get(&capsule.plugin).or_else(of_policy)
+    }
+
+    fn work(&self, configured: Seq, policy: &PolicyName) -> Option<&Work> {
+        self.works.get(&configured)?.get(policy)
+    }
+
+    fn missing(&self, seq: Seq, why: fn(Seq) -> Missing) -> Missing {
+        if self.first.is_some_and(|first| seq < first) { Missing::Dropped(seq) } else { why(seq) }
     }
 
     /// The engine of the host whose records were read last: fuel is comparable within one.
@@ -100,17 +124,18 @@ impl Past {
 
     fn alert(&mut self, seq: Seq) -> Result<Arc<Alert>, Missing> {
         let Some(left) = self.uses.as_mut().map(|uses| uses.entry(seq).or_default()) else {
-            return self.alerts.get(&seq).cloned().ok_or(Missing::Alert(seq));
+            return self.alerts.get(&seq).cloned().ok_or_else(|| self.missing(seq, Missing::Alert));
         };
         *left = left.saturating_sub(1);
         let alert = if *left == 0 { self.alerts.remove(&seq) } else { self.alerts.get(&seq).cloned() };
-        alert.ok_or(Missing::Alert(seq))
+        alert.ok_or_else(|| self.missing(seq, Missing::Alert))
     }
 }
 
-fn settings(configured: &Configured) -> BTreeMap<PolicyName, Json> {
+fn works(configured: &Configured) -> BTreeMap<PolicyName, Work> {
     let policies = configured.configuration.policies.iter();
-    policies.map(|(name, policy)| (name.clone(), policy.settings.clone())).collect()
+    let work = |policy: &Policy| Work { plugin: policy.plugin.clone(), settings: policy.settings.clone() };
+    policies.map(|(name, policy)| (name.clone(), work(policy))).collect()
 }
 
 /// Whether the same input must come to the same conclusion. What ended by the clock, or never began, need not.
@@ -189,7 +214,8 @@ mod tests {
 
     fn past(uses: Option<Uses>) -> Past {
         let mut past = Past { uses, ..Past::default() };
-        past.settings.insert(Seq(1), [("web".parse().expect("a name"), Json::empty_object())].into());
+        let work = Work { plugin: "scale".parse().expect("a name"), settings: Json::empty_object() };
+        past.works.insert(Seq(1), [("web".parse().expect("a name"), work)].into());
         for seq in [2, 3] {
             let reception = Reception::Ignored { episode: None, why: String::new() };
             let alert = Alert { fingerprint: seq.to_string(), ..crate::alert::tests::firing() };
@@ -206,6 +232,14 @@ mod tests {
         assert_eq!(past(None).input(&capsule(4)), Err(Missing::Alert(Seq(4))));
         let elsewhere = Capsule { configured: Seq(9), ..capsule(3) };
         assert_eq!(past(None).input(&elsewhere), Err(Missing::Configuration(Seq(9))));
+        assert_eq!(past(None).name(&capsule(3)).map(PluginName::as_str), Some("scale"), "as its policy says");
+    }
+
+    #[test]
+    fn what_is_no_longer_kept_is_told_from_what_is_missing() {
+        assert_eq!(past(None).input(&capsule(1)), Err(Missing::Dropped(Seq(1))));
+        let older = Capsule { configured: Seq(0), ..capsule(3) };
+        assert_eq!(past(None).input(&older), Err(Missing::Dropped(Seq(0))));
     }
 
     #[test]

@@ -102,6 +102,22 @@ impl Target {
     }
 }
 
+impl Resource {
+    /// Its own name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::EcsService { name, .. } | Self::AsgGroup { name } => name,
+        }
+    }
+
+    /// Whether it is of the same kind as another and has its name.
+    #[must_use]
+    pub fn is_called_as(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other) && self.name() == other.name()
+    }
+}
+
 impl AccountId {
     /// The twelve digits.
     #[must_use]

@@ -39,15 +39,6 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(span)))
     }
 
-    /// The hour (0 to 23) and weekday (1 for Monday to 7) in UTC.
-    #[must_use]
-    pub fn hour_and_weekday(self) -> (u32, u32) {
-        let hours = self.0 / 3_600_000;
-        // 1970 began on a Thursday.
-        let (hour, weekday) = (hours % 24, (hours / 24 + 3) % 7 + 1);
-        (u32::try_from(hour).unwrap_or(0), u32::try_from(weekday).unwrap_or(1))
-    }
-
     /// Parse RFC 3339 with any offset and up to nine fractional digits, cut to milliseconds. Year 1 means "absent" to
     /// the senders of alerts and gives `None`, as does every other time before 1970; so does text that is no time.
     #[must_use]
@@ -80,6 +71,31 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// When something was done, such that a clock that was set ahead does not make it older until a person accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Moment {
+    at: Timestamp,
+    held: Duration,
+}
+
+impl Moment {
+    /// A time on a clock that was set ahead by `held`.
+    pub(crate) const fn new(at: Timestamp, held: Duration) -> Self {
+        Self { at, held }
+    }
+
+    /// How long ago it was, at a time on a clock that was set ahead by `held` and not accepted.
+    pub(crate) fn age(self, held: Duration, now: Timestamp) -> Duration {
+        now.before(held).since(self.at.before(self.held))
+    }
+
+    /// A person accepts the time: it is as old as it looks.
+    pub(crate) fn accept(&mut self) {
+        self.held = Duration::ZERO;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,15 +112,6 @@ mod tests {
     #[test]
     fn times_are_printed_in_utc() {
         assert_eq!(Timestamp::from_millis(1_634_025_063_157).to_string(), "2021-10-12T07:51:03.157Z");
-    }
-
-    #[test]
-    fn the_hour_and_weekday_are_those_of_utc() {
-        let at = |text| Timestamp::parse_rfc3339(text).expect("a time").hour_and_weekday();
-        assert_eq!(at("1970-01-01T00:00:00Z"), (0, 4));
-        assert_eq!(at("2024-02-29T23:59:59.999Z"), (23, 4));
-        assert_eq!(at("2026-11-22T01:30:00+02:00"), (23, 6));
-        assert_eq!(at("2026-11-23T00:00:00Z"), (0, 1));
     }
 
     #[test]

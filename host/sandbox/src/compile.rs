@@ -6,10 +6,13 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use wasmparser::{CanonicalFunction, CanonicalOption, ComponentCanonicalSectionReader, Parser, Payload};
+use wasmparser::{
+    CanonicalFunction, CanonicalOption, ComponentCanonicalSectionReader, ImportSectionReader, Parser, Payload, TypeRef,
+};
 use wasmtime::{Engine, component::Component};
 
 use crate::{
+    class::Class,
     limits,
     plugin::LoadError,
     sandbox::{self, Sandbox},
@@ -58,7 +61,7 @@ pub fn fingerprint(sandbox: &Sandbox) -> u64 {
 
 /// What can be told without compiling.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadError> {
-    if bytes.len() > limits::COMPONENT_BYTES {
+    if Class::of(bytes.len()).is_none() {
         return Err(LoadError::TooLarge(bytes.len()));
     }
     // The preamble of the binary format: magic, version, layer (WebAssembly Component Model, Binary.md).
@@ -74,12 +77,16 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadError> {
 
 /// Count what compiling would have to go through, without recursion and without keeping any of it.
 fn check_parts(bytes: &[u8]) -> Result<(), LoadError> {
-    let (mut functions, mut parts, mut depth) = (0_u32, 0_u32, 0_u32);
+    let (mut functions, mut parts, mut depth, mut memories) = (0_u32, 0_u32, 0_u32, 0_u32);
     let most = |what, found, most| if found > most { Err(LoadError::TooMany { what, found, most }) } else { Ok(()) };
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| LoadError::Invalid(error.to_string()))? {
             Payload::CodeSectionStart { count, .. } => functions = functions.saturating_add(count),
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => (parts, depth) = (parts + 1, depth + 1),
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                (parts, depth, memories) = (parts + 1, depth + 1, 0);
+            }
+            Payload::MemorySection(section) => memories = memories.saturating_add(section.count()),
+            Payload::ImportSection(imports) => memories = memories.saturating_add(imported_memories(imports)?),
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentCanonicalSection(functions) => check_encodings(functions)?,
             _ => {}
@@ -87,8 +94,18 @@ fn check_parts(bytes: &[u8]) -> Result<(), LoadError> {
         most("functions", functions, limits::FUNCTIONS)?;
         most("nested modules and components", parts, limits::PARTS)?;
         most("levels of nesting", depth, limits::DEPTH)?;
+        most("memories in a module", memories, limits::MEMORIES_OF_A_MODULE)?;
     }
     Ok(())
+}
+
+fn imported_memories(imports: ImportSectionReader<'_>) -> Result<u32, LoadError> {
+    let mut memories = 0;
+    for import in imports.into_imports() {
+        let import = import.map_err(|error| LoadError::Invalid(error.to_string()))?;
+        memories += u32::from(matches!(import.ty, TypeRef::Memory(_)));
+    }
+    Ok(memories)
 }
 
 /// Texts cross the boundary in UTF-8 alone: nothing that is built for a policy has any other, and each of wasmtime's

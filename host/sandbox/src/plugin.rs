@@ -48,7 +48,7 @@ pub struct Round {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It is too large.
-    #[error("it has {0} bytes; at most {cap} are allowed", cap = limits::COMPONENT_BYTES)]
+    #[error("it has {0} bytes; at most {cap} are allowed", cap = limits::RUNTIME_BYTES)]
     TooLarge(usize),
     /// It is something else.
     #[error("it is {0}; build it as a component, for Rust with --target wasm32-wasip2")]

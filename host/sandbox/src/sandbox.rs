@@ -89,22 +89,27 @@ pub(crate) fn config() -> Config {
         .async_stack_zeroing(true)
         .wasm_backtrace_max_frames(None)
         .memory_init_cow(true);
-    no_features(&mut config);
+    features(&mut config);
     config
 }
 
-/// Off: everything that no toolchain of a policy needs.
-fn no_features(config: &mut Config) {
+/// Off: everything that no toolchain of a policy needs. On, although no Rust policy has it: what componentize-qjs and
+/// componentize-py make. All three are of wasmtime's first tier and on by default there.
+fn features(config: &mut Config) {
     config
         .wasm_relaxed_simd(false)
-        .wasm_tail_call(false)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)
-        .wasm_extended_const(false)
         // There is no method of its own for it in a build without garbage collection.
-        .wasm_features(WasmFeatures::FUNCTION_REFERENCES, false);
+        .wasm_features(WasmFeatures::FUNCTION_REFERENCES, false)
+        // Components inside of components: what wasmtime writes to copy between their memories has both. A guest's own module
+        // with several is refused before it is compiled.
+        .wasm_multi_memory(true)
+        // QuickJS's interpreter jumps so from one instruction to the next. Each such call costs fuel and sees the epoch.
+        .wasm_tail_call(true)
+        // Sums in the offsets of position-independent code.
+        .wasm_extended_const(true);
 }
 
 fn pool() -> PoolingAllocationConfig {

@@ -119,6 +119,9 @@ pub(crate) struct Reader;
 /// A caller who may change what the host does now.
 pub(crate) struct Operator(pub(crate) Caller);
 
+/// A caller who may bring code to the host.
+pub(crate) struct Installer(pub(crate) Caller);
+
 /// A caller who may say something of approvals. On the socket that is whoever shows a token, or else the user: it takes a
 /// name of the configuration to approve, and the right to open the socket is none.
 pub(crate) struct Approver(pub(crate) Caller);
@@ -139,6 +142,14 @@ impl FromRequestParts<Arc<Admin>> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, admin: &Arc<Admin>) -> Result<Self, Problem> {
         admit(admin, parts, Need::Operate).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<Admin>> for Installer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Arc<Admin>) -> Result<Self, Problem> {
+        admit(admin, parts, Need::Install).await.map(Self)
     }
 }
 

@@ -32,15 +32,19 @@ fn write_numbers(admin: &Admin, text: &mut Text) {
     text.gauge("balm_journal_seq", "The journal's last record.", numbers.seq);
     text.gauge(
         "balm_verified_seq",
-        "The last record that was checked when the process started.",
-        admin.about.verified_seq,
+        "The last record up to which the journal was checked since the process started.",
+        admin.verified.seq(),
     );
+    let help = "1 if something in the journal cannot be read any more.";
+    text.gauge("balm_journal_damaged", help, u8::from(admin.verified.damage().is_some()));
     text.gauge("balm_audit_seq", "The audit database's last record.", audit_seq);
     text.gauge(
         "balm_audit_lag_records",
         "Records that the audit database is behind.",
         numbers.seq.saturating_sub(audit_seq),
     );
+    let help = "How long groups of records took to be written and synced: the disk, as the journal finds it.";
+    text.histogram("balm_journal_commit_seconds", help, &admin.status.commits);
     text.gauge("balm_journal_writable", "1 if there is room for records.", u8::from(admin.status.no_room().is_none()));
     text.gauge("balm_backlog", "Evaluations and looks that wait for their turn.", numbers.backlog);
     text.gauge("balm_episodes", "Episodes open or remembered.", numbers.episodes);

@@ -12,6 +12,7 @@ mod problem;
 mod routes_approvals;
 mod routes_health;
 mod routes_operate;
+mod routes_plugins;
 mod routes_records;
 mod routes_state;
 pub(crate) mod schema;
@@ -20,7 +21,7 @@ mod socket;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Extension, Json, Router, body::Bytes, middleware, routing::get};
-use balm_core::{name::Seq, time::Timestamp};
+use balm_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use utoipa::ToSchema;
@@ -31,6 +32,7 @@ pub(crate) use self::{
     problem::Said,
     routes_approvals::{ApprovalRequest, ApprovalView, Approvals},
     routes_operate::{NotifyTest, ResumeRequest, StopRequest, Why},
+    routes_plugins::{CandidateChoice, Choice, Differences, Example, Lines, PluginVersions},
     socket::{SOCKET, bind, serve},
 };
 use crate::{
@@ -41,8 +43,10 @@ use crate::{
     kill_switch::KillSwitch,
     metrics::Metrics,
     notify::Notifiers,
+    plugin_log::PluginLog,
     reload::{Requests, Shown},
     status::Status,
+    upkeep::Verified,
 };
 
 /// Questions that read files or the state at once: one person's large question must not hold up the host.
@@ -60,12 +64,15 @@ pub(crate) struct Admin {
     pub(crate) shown: Arc<Shown>,
     pub(crate) log: Arc<Log>,
     pub(crate) audit: Audit,
+    pub(crate) verified: Arc<Verified>,
     pub(crate) status: Arc<Status>,
     pub(crate) kill_switch: Arc<KillSwitch>,
     pub(crate) notifiers: Arc<Notifiers>,
     /// Absent where nobody can ask for them.
     pub(crate) metrics: Option<Arc<Metrics>>,
     pub(crate) alerts: Arc<alerts::Counts>,
+    /// What plugins said.
+    pub(crate) said: Arc<PluginLog>,
     pub(crate) doors: Doors,
     pub(crate) questions: Questions,
     /// Whether plugins are loaded and every account was asked whose it is.
@@ -86,10 +93,6 @@ pub(crate) struct About {
     pub(crate) started_at: Timestamp,
     /// Where alerts come in, behind which a source's name follows.
     pub(crate) alerts_at: String,
-    /// Every record up to this one was checked against the chain when the process started; it wrote those behind it
-    /// itself.
-    #[schema(value_type = u64)]
-    pub(crate) verified_seq: Seq,
     /// The public key of its checkpoints, Ed25519, as 64 hexadecimal digits.
     pub(crate) checkpoint_key: String,
 }
@@ -97,12 +100,18 @@ pub(crate) struct About {
 /// Turns for questions, and places for listeners to events.
 pub(crate) struct Questions {
     turns: Semaphore,
+    /// Bodies with a plugin, which are large, are read one after the other.
+    pushes: Semaphore,
     listeners: Arc<Semaphore>,
 }
 
 impl Default for Questions {
     fn default() -> Self {
-        Self { turns: Semaphore::new(QUESTIONS), listeners: Arc::new(Semaphore::new(events::LISTENERS)) }
+        Self {
+            turns: Semaphore::new(QUESTIONS),
+            pushes: Semaphore::new(1),
+            listeners: Arc::new(Semaphore::new(events::LISTENERS)),
+        }
     }
 }
 
@@ -120,15 +129,28 @@ impl Admin {
         turn.ok().and_then(Result::ok).ok_or_else(|| Problem::unavailable("too many questions are asked at once"))
     }
 
-    /// Ask the audit database where it holds up nobody: it reads files.
+    /// Ask the audit database. Whoever caused a record and then asks finds it.
     async fn ask<T: Send + 'static>(
         &self,
-        ask: impl FnOnce(&Audit, &Log) -> Result<T, Problem> + Send + 'static,
+        ask: impl FnOnce(&Audit) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
+        // Waiting reads nothing: a database that lags takes no turn from others.
+        self.audit.reach(self.log.durable().seq).await;
+        let audit = self.audit.clone();
+        self.aside(move || ask(&audit)).await?
+    }
+
+    /// Ask the journal, whatever the audit database does.
+    async fn ask_log<T: Send + 'static>(&self, ask: impl FnOnce(&Log) -> T + Send + 'static) -> Result<T, Problem> {
+        let log = Arc::clone(&self.log);
+        self.aside(move || ask(&log)).await
+    }
+
+    /// Read files where that holds up nobody.
+    async fn aside<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let _turn = self.turn().await?;
-        let (audit, log) = (self.audit.clone(), Arc::clone(&self.log));
-        let asked = tokio::task::spawn_blocking(move || ask(&audit, &log)).await;
-        asked.map_err(|_| Problem::unavailable("the audit database could not be asked"))?
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|_| Problem::unavailable("the records could not be read"))
     }
 
     /// See the engine's state as it is durable.

@@ -19,7 +19,8 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Admin, events, problem, routes_approvals, routes_health, routes_operate, routes_records, routes_state, schema,
+    Admin, events, problem, routes_approvals, routes_health, routes_operate, routes_plugins, routes_records,
+    routes_state, schema,
 };
 
 /// The document as it is served.
@@ -37,6 +38,7 @@ pub(super) struct Document(pub(super) Bytes);
         (name = "state", description = "How things stand now."),
         (name = "records", description = "What happened, and why."),
         (name = "operate", description = "What changes what the host does now."),
+        (name = "plugins", description = "Versions of plugins: handed over, chosen, gone back from."),
         (name = "approvals", description = "What waits for people, and what they say to it."),
         (name = "health", description = "Whether the host is well."),
     ),
@@ -65,6 +67,14 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(routes_operate::accept_clock))
         .routes(routes!(routes_operate::reload))
         .routes(routes!(routes_operate::test_notifier))
+        .routes(routes!(routes_plugins::show_plugin))
+        .routes(routes!(routes_plugins::push_version))
+        .routes(routes!(routes_plugins::activate_version))
+        .routes(routes!(routes_plugins::roll_back_plugin))
+        .routes(routes!(routes_plugins::disable_plugin))
+        .routes(routes!(routes_plugins::read_log))
+        .routes(routes!(routes_plugins::name_candidate))
+        .routes(routes!(routes_plugins::show_differences))
         .routes(routes!(routes_approvals::list_approvals, routes_approvals::give_approval))
         .routes(routes!(routes_approvals::withdraw_approval))
         .routes(routes!(routes_approvals::deny_approval))

@@ -84,7 +84,10 @@ impl Problem {
 
 impl From<AuditError> for Problem {
     fn from(error: AuditError) -> Self {
-        Self::unavailable(error.to_string())
+        match error {
+            AuditError::Dropped(_) => Self::absent(error.to_string()),
+            error => Self::unavailable(error.to_string()),
+        }
     }
 }
 
@@ -159,10 +162,15 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn read(body: Body) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_WITHIN, Limited::new(body, BODY_BYTES).collect()).await {
+    read_most(body, BODY_BYTES, BODY_WITHIN).await
+}
+
+/// A body of so many bytes at most, within a time.
+pub(super) async fn read_most(body: Body, most: usize, within: Duration) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(within, Limited::new(body, most).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            let detail = format!("the body is larger than {} KiB", BODY_BYTES >> 10);
+            let detail = format!("the body is larger than {} KiB", most >> 10);
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
         }
         Ok(Err(_)) => Err(Problem::malformed("the body did not arrive whole")),

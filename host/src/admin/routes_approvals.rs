@@ -275,7 +275,7 @@ async fn say(
     let said = Said { intent, saying, plan, speaker, person: person(caller, why)? };
     let heard = tokio::time::timeout(RECORD_WITHIN, admin.inbox.ask(Input::Approval(Box::new(said)))).await;
     match heard {
-        Ok(Ok(Reply::Recorded(seq))) => Ok(done(words(admin, intent, saying, seq))),
+        Ok(Ok(Reply::Recorded(seq) | Reply::Waits(seq, _))) => Ok(done(words(admin, intent, saying, seq))),
         Ok(Ok(Reply::Refused(why))) => {
             admin.doors.refused(&who);
             let status = if is_named { StatusCode::CONFLICT } else { StatusCode::FORBIDDEN };

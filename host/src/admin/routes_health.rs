@@ -12,7 +12,7 @@ use balm_core::name::Seq;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Admin, auth::Scraper, metrics, problem::Problem};
+use super::{Admin, auth::Scraper, metrics, problem::Problem, routes_state::Checked};
 
 /// How long the engine may be busy with one group before the host is not ready: a slow disk takes seconds.
 const BUSY_MOST: Duration = Duration::from_secs(15);
@@ -40,10 +40,9 @@ pub(super) struct Readiness {
     audit_seq: Seq,
     /// How many records the audit database is behind.
     audit_lag: u64,
-    /// Every record up to this one was checked against the chain when the process started; it wrote those behind it
-    /// itself.
-    #[schema(value_type = u64)]
-    verified_seq: Seq,
+    /// Damage is no lack of readiness: alerts are taken and recorded in a file that is whole.
+    #[serde(flatten)]
+    checked: Checked,
     /// Everything is stopped. That is no lack of readiness: alerts are taken and decided on.
     stopped: bool,
 }
@@ -75,7 +74,7 @@ pub(super) async fn get_readiness(State(admin): State<Arc<Admin>>) -> (StatusCod
         seq,
         audit_seq,
         audit_lag: seq.saturating_sub(audit_seq.0),
-        verified_seq: admin.about.verified_seq,
+        checked: Checked::by(&admin.verified),
         stopped: admin.kill_switch.is_engaged(),
     };
     (if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(readiness))

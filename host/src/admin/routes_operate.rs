@@ -6,7 +6,8 @@ use axum::{Json, extract::State};
 use balm_core::{
     input::{Input, Reply, Resume},
     name::Seq,
-    record::{Person, StopScope},
+    record::{Backlog, Person, StopEngaged, StopScope},
+    time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{
@@ -24,7 +25,7 @@ use super::{
     problem::{Asked, PROBLEM, Problem, Written},
     schema::{self, Number},
 };
-use crate::{engine::Ended, status::Stop};
+use crate::{clock, engine::Ended, reload::Wish, status::Stop};
 
 /// How long a person waits for the record of a stop that is in force already.
 const RECORD_WITHIN: Duration = Duration::from_secs(2);
@@ -37,6 +38,10 @@ pub(crate) struct StopRequest {
     pub(crate) scope: StopScope,
     #[schema(schema_with = schema::why)]
     pub(crate) why: String,
+    /// For so many seconds, or until somebody releases it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = schema::seconds, required = false)]
+    pub(crate) for_s: Option<u64>,
 }
 
 /// What is no longer halted, and why.
@@ -48,6 +53,9 @@ pub(crate) struct ResumeRequest {
     pub(crate) stop: Option<Seq>,
     #[serde(default)]
     pub(crate) scope: Option<StopScope>,
+    /// What becomes of alerts whose intents were refused meanwhile; must be said of what Balm halted itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) backlog: Option<Backlog>,
     pub(crate) why: String,
 }
 
@@ -81,6 +89,7 @@ impl utoipa::PartialSchema for ResumeRequest {
             ObjectBuilder::new()
                 .property("stop", stop)
                 .property("scope", scope)
+                .property("backlog", schema::backlog())
                 .property("why", schema::why())
                 .required(needed)
                 .required("why")
@@ -122,10 +131,13 @@ pub(super) async fn list_stops(State(admin): State<Arc<Admin>>, _: Reader) -> Js
 pub(super) async fn engage_stop(
     State(admin): State<Arc<Admin>>,
     Operator(caller): Operator,
-    Asked(StopRequest { scope, why }): Asked<StopRequest>,
+    Asked(StopRequest { scope, why, for_s }): Asked<StopRequest>,
 ) -> Result<Json<Done>, Problem> {
     let by = person(caller, why)?;
-    let everything = scope == StopScope::Everything;
+    let until = for_s.map(until).transpose()?;
+    let stop = StopEngaged { until, ..StopEngaged::by_person(scope.clone(), by.clone()) };
+    // One that ends by itself is a record that ends it, so it needs one to begin.
+    let everything = stop.is_the_kill_switch();
     let mut warning = String::new();
     if everything && let Err(error) = admin.kill_switch.engage(&by) {
         warning = format!("; the file STOPPED could not be written ({error}), so it does not outlive this process yet");
@@ -136,14 +148,14 @@ pub(super) async fn engage_stop(
     {
         warning = "; no policy of this name is configured, so nothing that runs now is halted by it".into();
     }
-    let what = format!("{scope} is stopped");
-    let recorded = tokio::time::timeout(RECORD_WITHIN, admin.inbox.ask(Input::Stop(scope, by.clone()))).await;
+    let what = until.map_or_else(|| format!("{scope} is stopped"), |until| format!("{scope} is stopped until {until}"));
+    let recorded = tokio::time::timeout(RECORD_WITHIN, admin.inbox.ask(Input::Stop(stop))).await;
     // Once more: somebody who released an earlier stop in between may have released this one with it.
     if everything {
         let _ = admin.kill_switch.engage(&by);
     }
     match recorded {
-        Ok(Ok(Reply::Recorded(seq))) => Ok(done(format!("{what}; record {seq}{warning}"))),
+        Ok(Ok(Reply::Recorded(seq) | Reply::Waits(seq, _))) => Ok(done(format!("{what}; record {seq}{warning}"))),
         Ok(Ok(Reply::Refused(why))) => Err(Problem::conflict(why)),
         _ if everything => Ok(done(format!("{what}; the record follows once the journal can be written{warning}"))),
         Ok(Ok(Reply::Overloaded(why))) => Err(Problem::unavailable(why)),
@@ -155,7 +167,8 @@ pub(super) async fn engage_stop(
 
 /// Release stops.
 ///
-/// One by its number, or all that halt exactly a scope. Nothing is released before its record is durable.
+/// One by its number, or all that halt exactly a scope. Nothing is released before its record is durable. Where the
+/// guardrails say that it takes several people, each asks, and the last one's word releases it.
 #[utoipa::path(
     post, path = "/v1/stops/release", tag = "operate", security(("token" = ["operator"])), request_body = ResumeRequest,
     responses(
@@ -166,7 +179,7 @@ pub(super) async fn engage_stop(
 pub(super) async fn release_stops(
     State(admin): State<Arc<Admin>>,
     Operator(caller): Operator,
-    Asked(ResumeRequest { stop, scope, why }): Asked<ResumeRequest>,
+    Asked(ResumeRequest { stop, scope, backlog, why }): Asked<ResumeRequest>,
 ) -> Result<Json<Done>, Problem> {
     let resume = match (stop, scope) {
         (Some(Seq(stop)), None) => {
@@ -175,10 +188,10 @@ pub(super) async fn release_stops(
         (None, Some(scope)) => Resume::Scope(scope),
         (None, None) | (Some(_), Some(_)) => return Err(Problem::malformed("say either a stop's number or a scope")),
     };
-    let input = Input::Resume(resume, person(caller, why)?);
+    let input = Input::Resume(resume, backlog, person(caller, why)?);
     match tokio::time::timeout(RECORD_WITHIN, admin.inbox.ask(input)).await {
         Ok(Ok(Reply::Recorded(seq))) => {
-            let still = admin.status.view().stops.iter().any(|stop| stop.scope == StopScope::Everything);
+            let still = admin.status.view().stops.iter().any(|stop| stop.is_the_kill_switch);
             if !still && let Err(error) = admin.kill_switch.release() {
                 return Err(Problem::unavailable(format!(
                     "the stop is released in record {seq}, but the file STOPPED cannot be removed: {error}"
@@ -186,6 +199,7 @@ pub(super) async fn release_stops(
             }
             Ok(done(format!("released; record {seq}")))
         }
+        Ok(Ok(Reply::Waits(seq, what))) => Ok(done(format!("{what}; record {seq}"))),
         Ok(Ok(Reply::Refused(why))) => Err(Problem::conflict(why)),
         Ok(Ok(Reply::Overloaded(why))) => Err(Problem::unavailable(why)),
         Ok(Err(Ended)) | Err(_) => {
@@ -207,7 +221,7 @@ pub(super) async fn accept_clock(
     Asked(Why { why }): Asked<Why>,
 ) -> Result<Json<Done>, Problem> {
     match admin.inbox.ask(Input::ClockAccepted(person(caller, why)?)).await {
-        Ok(Reply::Recorded(seq)) => Ok(done(format!("the clock is accepted; record {seq}"))),
+        Ok(Reply::Recorded(seq) | Reply::Waits(seq, _)) => Ok(done(format!("the clock is accepted; record {seq}"))),
         Ok(Reply::Refused(why) | Reply::Overloaded(why)) => Err(Problem::unavailable(why)),
         Err(error) => Err(Problem::unavailable(error.to_string())),
     }
@@ -228,7 +242,7 @@ pub(super) async fn reload(
     Operator(caller): Operator,
     Asked(Why { why }): Asked<Why>,
 ) -> Result<Json<Done>, Problem> {
-    admin.reload.reload(person(caller, why)?).await.map(done).map_err(Problem::conflict)
+    admin.reload.ask(Wish::Reload, person(caller, why)?).await.map(done).map_err(Problem::conflict)
 }
 
 /// Send a test through a notifier, once.
@@ -247,6 +261,15 @@ pub(super) async fn test_notifier(
     Asked(NotifyTest { notifier }): Asked<NotifyTest>,
 ) -> Result<Json<Done>, Problem> {
     admin.notifiers.test(&notifier, &caller.who).await.map(done).map_err(Problem::conflict)
+}
+
+/// When a stop ends that holds for so many seconds.
+fn until(seconds: u64) -> Result<Timestamp, Problem> {
+    let most = schema::STOP_FOR_MOST_S;
+    if (1..=most).contains(&seconds) {
+        return Ok(clock::wall() + Duration::from_secs(seconds));
+    }
+    Err(Problem::malformed(format!("for-s is {seconds}; it must be from 1 to {most}")))
 }
 
 /// Who and why, for a record.

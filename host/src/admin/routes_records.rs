@@ -142,7 +142,7 @@ pub(super) async fn list_records(
 ) -> Result<Json<Page>, Problem> {
     let room = Room { records: schema::read_limit(which.limit, PAGE, PAGE_MOST)?, bytes: PAGE_BYTES };
     which.kind = schema::read_kind(which.kind)?;
-    admin.ask(move |audit, _| Ok(Json(find(audit, &which, room)?))).await
+    admin.ask(move |audit| Ok(Json(find(audit, &which, room)?))).await
 }
 
 /// A record.
@@ -151,7 +151,10 @@ pub(super) async fn list_records(
     params(("seq" = u64, Path, description = "Its number.", minimum = 0, maximum = 9_007_199_254_740_991_u64)),
     responses(
         (status = 200, description = "The record.", body = schema::Record),
-        (status = 404, description = "There is no such record, or not yet.", body = Written, content_type = PROBLEM),
+        (
+            status = 404, description = "There is no such record: not yet, or no longer.",
+            body = Written, content_type = PROBLEM,
+        ),
     ),
 )]
 pub(super) async fn get_record(
@@ -160,7 +163,7 @@ pub(super) async fn get_record(
     Named(seq): Named,
 ) -> Result<Json<Box<RawValue>>, Problem> {
     let seq = read_number(&seq)?;
-    admin.ask(move |audit, _| Ok(Json(raw(&line_of(audit, seq)?)?))).await
+    admin.ask(move |audit| Ok(Json(raw(&line_of(audit, seq)?)?))).await
 }
 
 /// The chain of an episode.
@@ -215,7 +218,7 @@ pub(super) async fn get_episode(
     let room = Room { records: schema::read_limit(limit, PAGE_MOST, PAGE_MOST)?, bytes: PAGE_BYTES };
     let from = cursor.map_or(Seq::ZERO, Number::seq);
     admin
-        .ask(move |audit, _| {
+        .ask(move |audit| {
             let absent = || Problem::absent(format!("record {seq} belongs to no episode, or does not exist yet"));
             let episode = episode_of(audit, seq)?.ok_or_else(absent)?;
             let lines = audit.episode(episode, from, room)?;
@@ -238,7 +241,7 @@ pub(super) struct IntentChain {
     state: String,
     #[schema(value_type = Vec<schema::Record>)]
     records: Vec<Box<RawValue>>,
-    /// Whether these are all; otherwise the rest is in the episode's chain.
+    /// Whether these are all; otherwise the rest is in the episode's chain, or no longer kept.
     complete: bool,
 }
 
@@ -269,7 +272,7 @@ pub(super) async fn get_intent(
     };
     let intent = read(&intent).filter(|id| id.to_string() == intent);
     let intent = intent.ok_or_else(|| Problem::malformed("an intent is named as in 1042.0"))?;
-    admin.ask(move |audit, _| Ok(Json(chain_of(audit, intent)?))).await
+    admin.ask(move |audit| Ok(Json(chain_of(audit, intent)?))).await
 }
 
 fn read_number(text: &str) -> Result<Seq, Problem> {
@@ -308,7 +311,7 @@ impl Seen {
 
 fn find(audit: &Audit, which: &Which, room: Room) -> Result<Page, Problem> {
     let audit_seq = audit.head();
-    let (mut from, mut to) = (Seq::ZERO.next(), audit_seq);
+    let (mut from, mut to) = (audit.first(), audit_seq);
     if let Some(number) = which.from {
         from = from.max(number.seq());
     }
@@ -340,7 +343,7 @@ fn find(audit: &Audit, which: &Which, room: Room) -> Result<Page, Problem> {
 
 /// The first record whose time is late enough, or the one behind the last.
 fn first(audit: &Audit, last: Seq, is_late: impl Fn(Timestamp) -> bool) -> Result<Seq, Problem> {
-    let (mut low, mut high) = (1, last.0 + 1);
+    let (mut low, mut high) = (audit.first().0, last.0 + 1);
     while low < high {
         let middle = Seq(low.midpoint(high));
         if is_late(Seen::of(&line_of(audit, middle)?, middle)?.at) {
@@ -445,10 +448,13 @@ fn chain_of(audit: &Audit, intent: IntentId) -> Result<IntentChain, Problem> {
     };
     let mut before: Vec<Seq> = [Some(episode.0), seen].into_iter().flatten().collect();
     before.dedup();
+    let led = before.len();
+    before.retain(|seq| *seq >= audit.first());
+    let all_led = before.len() == led;
     let mut lines = before.iter().map(|seq| line_of(audit, *seq)).collect::<Result<Vec<_>, _>>()?;
     let (mut intents, mut kept, mut state) = (vec![intent], before, "proposed".to_owned());
     let all = audit.episode(episode, intent.proposed, CHAIN)?;
-    let mut complete = !CHAIN.is_full(&all);
+    let mut complete = all_led && !CHAIN.is_full(&all);
     for line in all {
         let seen = Seen::of(&line, intent.proposed)?;
         let SeenData { intent: named, of, about, .. } = &seen.data;
@@ -490,7 +496,11 @@ fn state_after(record: &Record) -> Option<String> {
 
 /// The episode that has this number, or that the record with this number belongs to.
 fn episode_of(audit: &Audit, seq: Seq) -> Result<Option<EpisodeId>, AuditError> {
-    let Some(line) = find_line(audit, seq)? else { return Ok(None) };
+    let Some(line) = find_line(audit, seq)? else {
+        // The record that an episode began with may be no longer kept, and later ones may be.
+        let later = audit.episode(EpisodeId(seq), Seq::ZERO, Room { records: 1, bytes: 1 })?;
+        return Ok((!later.is_empty()).then_some(EpisodeId(seq)));
+    };
     let glance = glance(&line, seq)?;
     if glance.episode.is_some() {
         return Ok(glance.episode);
@@ -503,10 +513,13 @@ fn episode_of(audit: &Audit, seq: Seq) -> Result<Option<EpisodeId>, AuditError> 
 }
 
 fn find_line(audit: &Audit, seq: Seq) -> Result<Option<Vec<u8>>, AuditError> {
-    if seq == Seq::ZERO { Ok(None) } else { Ok(audit.lines(seq, 1)?.pop()) }
+    if seq < audit.first() { Ok(None) } else { Ok(audit.lines(seq, 1)?.pop()) }
 }
 
 fn line_of(audit: &Audit, seq: Seq) -> Result<Vec<u8>, Problem> {
+    if seq > Seq::ZERO && seq < audit.first() {
+        return Err(AuditError::Dropped(audit.first()).into());
+    }
     find_line(audit, seq)?.ok_or_else(|| Problem::absent(format!("there is no record {seq}")))
 }
 

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     journal::Log,
     status::{Numbers, PluginView, PolicyView, View},
+    upkeep::Verified,
 };
 
 /// Episodes and intents of one answer.
@@ -48,10 +49,33 @@ pub(super) struct Report {
     /// The last record that the audit database has.
     #[schema(value_type = u64)]
     audit_seq: Seq,
+    #[serde(flatten)]
+    checked: Checked,
     /// Everything is stopped.
     stopped: bool,
     #[serde(flatten)]
     view: View,
+}
+
+/// How far the journal was checked against its chain.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Checked {
+    /// Every record up to this one was checked since the process started; it wrote those behind the last record of its
+    /// start itself. After a start from a saved state it grows while the older records are checked in the background.
+    #[schema(value_type = u64)]
+    verified_seq: Seq,
+    /// Older records are still being checked.
+    verifying: bool,
+    /// What is wrong with the journal, and where, if anything was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<String>,
+}
+
+impl Checked {
+    pub(super) fn by(verified: &Verified) -> Self {
+        Self { verified_seq: verified.seq(), verifying: verified.goes_on(), damage: verified.damage() }
+    }
 }
 
 /// How the host is.
@@ -64,6 +88,7 @@ pub(super) async fn get_status(State(admin): State<Arc<Admin>>, _: Reader) -> Js
         about: admin.about.clone(),
         numbers: admin.status.numbers(),
         audit_seq: admin.audit.head(),
+        checked: Checked::by(&admin.verified),
         stopped: admin.kill_switch.is_engaged(),
         view: admin.status.view(),
     })
@@ -250,9 +275,9 @@ pub(super) async fn list_episodes(
     let (mut episodes, next) =
         admin.see(move |state| find_episodes(state, before, limit, phase, policy.as_ref())).await?;
     let episodes = admin
-        .ask(move |_, log| {
+        .ask_log(move |log| {
             episodes.iter_mut().for_each(|episode| episode.read_alert(log));
-            Ok(episodes)
+            episodes
         })
         .await?;
     Ok(Json(Episodes { episodes, next }))

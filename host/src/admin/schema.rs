@@ -127,10 +127,36 @@ pub(crate) fn scope() -> Schema {
             .additional_properties(Some(AdditionalProperties::FreeForm(false)))
             .build()
     };
-    let arn = ObjectBuilder::new().schema_type(Type::String).description(Some("An ARN.")).build();
-    let scope = OneOfBuilder::new().item(words(["everything"])).item(one("policy", name())).item(one("target", arn));
+    let text = |words: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(words)).build();
+    let digest = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9a-f]{64}$"));
+    let digest = digest.description(Some("The digest of a plugin's version.")).build();
+    let scope = OneOfBuilder::new()
+        .item(words(["everything"]))
+        .item(one("policy", name()))
+        .item(one("version", digest))
+        .item(one("target", text("An ARN.")))
+        .item(one("targets", text("An ARN with stars, each of which stands for any characters.")));
     Schema::OneOf(scope.description(Some("What a stop halts.")).build())
 }
+
+/// What engaged a stop.
+pub(crate) fn cause() -> Object {
+    words(["person", "breaker", "storm"])
+}
+
+/// What becomes of alerts whose intents a stop refused.
+pub(super) fn backlog() -> Object {
+    words(["drop", "evaluate"])
+}
+
+/// For how many seconds a stop holds.
+pub(super) fn seconds() -> Object {
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(STOP_FOR_MOST_S));
+    seconds.description(Some("For so many seconds; until somebody releases it, if it does not say.")).build()
+}
+
+/// The longest time of a stop that ends by itself: longer is until somebody says so.
+pub(super) const STOP_FOR_MOST_S: u64 = 30 * 24 * 3600;
 
 /// A record, as the journal has it.
 pub(super) enum Record {}

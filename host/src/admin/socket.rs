@@ -116,8 +116,13 @@ async fn plugins(State(admin): State<Arc<Admin>>) -> Response {
 /// Records by number, as lines of the journal.
 async fn records(State(admin): State<Arc<Admin>>, Fields(page): Fields<Page>) -> Result<Response, Problem> {
     let most = page.most.unwrap_or(100).min(PAGE.records);
-    let from = page.from.map_or_else(|| Seq(admin.audit.head().0.saturating_sub(most as u64) + 1), Seq);
-    let lines = admin.ask(move |audit, _| Ok(audit.lines(from, most)?)).await?;
+    let from = page.from.map(Seq);
+    let newest = move |head: Seq| Seq(head.0.saturating_sub(most as u64) + 1);
+    let find = move |audit: &crate::audit::Audit| {
+        let from = from.unwrap_or_else(|| newest(audit.head()));
+        audit.lines(from.max(audit.first()), most)
+    };
+    let lines = admin.ask(move |audit| Ok(find(audit)?)).await?;
     Ok(lines_of(&lines).into_response())
 }
 
@@ -128,11 +133,12 @@ async fn chain(State(admin): State<Arc<Admin>>, Named(id): Named) -> Result<Resp
         Problem::malformed(format!("{id:?} is neither a record's number nor an intent, as in 1042.0"))
     })?;
     let find = move |audit: &crate::audit::Audit| {
-        let Some(line) = audit.lines(seq, 1)?.pop() else { return Ok(Vec::new()) };
-        let episode = line::split(&line).and_then(|(_, json)| line::glance(json)).and_then(|glance| glance.episode);
-        audit.episode(episode.unwrap_or(EpisodeId(seq)), Seq::ZERO, PAGE)
+        // The record that an episode began with may be no longer kept, and later ones may be.
+        let line = if seq < audit.first() { None } else { audit.lines(seq, 1)?.pop() };
+        let glance = line.as_deref().and_then(line::split).and_then(|(_, json)| line::glance(json));
+        audit.episode(glance.and_then(|glance| glance.episode).unwrap_or(EpisodeId(seq)), Seq::ZERO, PAGE)
     };
-    let lines = admin.ask(move |audit, _| Ok(find(audit)?)).await?;
+    let lines = admin.ask(move |audit| Ok(find(audit)?)).await?;
     Ok(lines_of(&lines).into_response())
 }
 

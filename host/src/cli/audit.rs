@@ -1,7 +1,7 @@
 //! `balm audit`: what happened, and why, from the running host or from the journal itself.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeSet, VecDeque},
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use balm_core::{
     digest::Digest,
     line,
-    name::{EpisodeId, IntentId, PluginName, Seq},
+    name::{EpisodeId, IntentId, Seq},
     record::Fact,
 };
 use clap::Subcommand;
@@ -206,22 +206,22 @@ fn write_export(data: &Path, to: Option<&Path>, plugins: Option<&Path>) -> anyho
         None => Box::new(io::BufWriter::new(io::stdout().lock())),
     };
     let name = to.map_or_else(|| "the standard output".to_owned(), |path| path.display().to_string());
-    let mut versions = BTreeMap::new();
-    export::write(data, &name, &mut out, |record| {
-        if let Fact::PluginActivated(plugin) = &record.fact {
-            versions.insert(plugin.digest, plugin.plugin.clone());
-        }
+    let mut versions = BTreeSet::new();
+    export::write(data, &name, &mut out, |record| match &record.fact {
+        // What put its version in force may be no longer kept.
+        Fact::Evaluated(capsule) => drop(versions.insert(capsule.plugin)),
+        fact => versions.extend(fact.version().map(|(_, digest)| digest)),
     })?;
     plugins.map_or(Ok(()), |dir| copy_plugins(data, dir, &versions))
 }
 
-fn copy_plugins(data: &Path, to: &Path, versions: &BTreeMap<Digest, PluginName>) -> anyhow::Result<()> {
+fn copy_plugins(data: &Path, to: &Path, versions: &BTreeSet<Digest>) -> anyhow::Result<()> {
     fs::create_dir_all(to).with_context(|| format!("{} cannot be made", to.display()))?;
     let kept = plugins::kept(data);
-    for (digest, name) in versions {
+    for digest in versions {
         let file = plugins::file_name(*digest);
         let copied = fs::copy(kept.join(&file), to.join(&file));
-        copied.with_context(|| format!("version {} of plugin {name} cannot be copied", digest.short()))?;
+        copied.with_context(|| format!("version {} of a plugin cannot be copied", digest.short()))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::{
     compile::Compiler,
     config,
     permitted::Permitted,
-    plugins::{directory, read_once},
+    plugins::{directory, permitted, read_once},
 };
 
 pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
@@ -21,7 +21,9 @@ pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
     for name in &names {
         let file = directory::wasm(&config.plugins, name);
         let loaded = match read_once(&file) {
-            Ok(bytes) => runtime.block_on(compiler.load(name, &bytes)),
+            Ok(bytes) => {
+                permitted(&bytes, config.plugin_class).and_then(|()| runtime.block_on(compiler.load(name, &bytes)))
+            }
             Err(why) => Err(why),
         };
         match loaded {

@@ -65,6 +65,14 @@ impl Client {
         })?
     }
 
+    /// Hand over bytes of another kind than JSON.
+    pub(super) fn post_bytes(&self, path: &str, kind: &'static str, body: Vec<u8>) -> Result<Bytes, Error> {
+        block_on(async {
+            let answer = self.send_as(Method::POST, path, kind, body.into()).await?;
+            Ok(answer.into_body().collect().await.map_err(broken)?.to_bytes())
+        })?
+    }
+
     /// Hand each piece of an answer that does not end to `each`, until that does not want more.
     pub(super) fn follow(&self, path: &str, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), Error> {
         block_on(async {
@@ -82,16 +90,23 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<hyper::Response<Incoming>, Error> {
+        self.send_as(method, path, "application/json", body).await
+    }
+
+    async fn send_as(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &'static str,
+        body: Bytes,
+    ) -> Result<hyper::Response<Incoming>, Error> {
         let stream = UnixStream::connect(&self.socket).await;
         let stream = stream.map_err(|_| Error::NotRunning(self.socket.display().to_string()))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "balm")
-            .header("content-type", "application/json");
+        let mut request =
+            Request::builder().method(method).uri(path).header("host", "balm").header("content-type", kind);
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

@@ -382,7 +382,9 @@ impl Told {
 /// What to do about a check that refuses.
 const fn advice(check: CheckName) -> &'static str {
     match check {
-        CheckName::Stop => "`balm status` shows the stops, `balm resume` ends them.",
+        CheckName::Stop => {
+            "`balm status` shows the stops, `balm resume` ends them; a [[freeze]] in guardrails/limits.toml ends by itself."
+        }
         CheckName::Stale => {
             "Too much time has passed, or the alert has changed since: the next trigger is judged anew."
         }
@@ -395,6 +397,13 @@ const fn advice(check: CheckName) -> &'static str {
         CheckName::Look => "What cannot be read is not changed: `balm iam` prints the permissions that the host needs.",
         CheckName::Expectation => "The world is no longer as the plugin saw it: its next evaluation sees the new one.",
         CheckName::Busy => "Something else is under way on the target: it must end first.",
+        CheckName::Oscillation => {
+            "The target was turned around too often: find out why before [conflicts] in guardrails/limits.toml allows more."
+        }
+        CheckName::Recurrence => "What the policy does does not help: the alert needs a person, or another policy.",
+        CheckName::Storm => {
+            "Many targets alert at once, so less is done: [storm] in guardrails/limits.toml says how much."
+        }
         CheckName::Opposes => {
             "It would take back what was just done: [opposes] in guardrails/limits.toml says for how long."
         }

@@ -81,19 +81,20 @@ pub(super) fn run(find: &Find) -> anyhow::Result<ExitCode> {
     }
     let (mut context, mut found, mut last, mut more) = (Context::default(), 0, Seq::ZERO, false);
     let mut written = Ok(());
-    find.past.history()?.each(|record| {
+    find.past.history()?.some(find.begins(), |record| {
         let about = context.about(record);
-        if written.is_err() || more || !find.wants(record, &about) {
-            return;
+        if !find.wants(record, &about) {
+            return ControlFlow::Continue(());
         }
         if found == find.limit {
             more = true;
-            return;
+            return ControlFlow::Break(());
         }
         (found, last) = (found + 1, record.seq);
         let line =
             if find.json { serde_json::to_string(record).map(|json| json + "\n") } else { Ok(show::record(record)) };
         written = line.map_err(anyhow::Error::from).and_then(|line| Ok(client::write_out(line.as_bytes())?));
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     written?;
     if more {
@@ -127,9 +128,9 @@ impl Context {
         let mut about = intent_of(fact).and_then(|intent| self.intents.get(&intent).cloned()).unwrap_or_default();
         about.episode = fact.episode();
         match fact {
-            Fact::PluginActivated(plugin) => {
-                self.names.insert(plugin.digest, plugin.plugin.clone());
-                about.plugin = Some((plugin.digest, Some(plugin.plugin.clone())));
+            fact if let Some((name, digest)) = fact.version() => {
+                self.names.insert(digest, name.clone());
+                about.plugin = Some((digest, Some(name.clone())));
             }
             Fact::AlertReceived(received) => {
                 let episode = about.episode.unwrap_or(EpisodeId(record.seq));
@@ -178,6 +179,7 @@ const fn intent_of(fact: &Fact) -> Option<IntentId> {
     match fact {
         Fact::TargetLooked(looked) => Some(looked.intent),
         Fact::IntentJudged(judged) => Some(judged.intent),
+        Fact::ConflictFound(conflict) => Some(conflict.intent),
         Fact::AttemptStarted(attempt) => Some(attempt.intent),
         Fact::AttemptEnded(ended) => Some(ended.intent),
         Fact::AttemptSettled(settled) => Some(settled.intent),
@@ -188,6 +190,14 @@ const fn intent_of(fact: &Fact) -> Option<IntentId> {
 }
 
 impl Find {
+    /// The first record that matters: what a page does not show matters only where records of intents and episodes are asked
+    /// for by what earlier ones say of them.
+    fn begins(&self) -> Seq {
+        let Self { alert, policy, plugin, action, target, .. } = self;
+        let by_earlier = policy.is_some() || [alert, plugin, action, target].into_iter().any(Option::is_some);
+        if by_earlier { Seq::ZERO } else { Seq(self.after).next() }
+    }
+
     fn wants(&self, record: &Record, about: &About) -> bool {
         fn is<T>(wanted: Option<&T>, fits: impl FnOnce(&T) -> bool) -> ControlFlow<()> {
             if wanted.is_none_or(fits) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

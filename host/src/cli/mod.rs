@@ -9,34 +9,38 @@ mod client;
 mod credential;
 mod explain;
 mod find;
+mod guard;
+mod halt;
 mod iam;
 mod init;
 mod manual;
 mod new;
 mod notify;
 mod past;
+mod plugin;
 mod plugins;
 mod probe;
 mod replay;
 mod send;
 mod show;
+mod simulate;
 mod status;
 mod verify;
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use balm_core::{
-    name::{CredentialName, PluginName},
-    record::{Person, StopScope},
-};
+use balm_core::name::{CredentialName, PluginName};
 use clap::{Args, Parser, Subcommand};
 
 use self::client::Client;
-use crate::{admin, app, backup, config, credential::Role, kill_switch, telemetry};
+use crate::{
+    admin, app,
+    backup::{self, Copied},
+    config,
+    credential::Role,
+    telemetry,
+};
 
 /// Runs remediation policies: alerts in, sandboxed plugins decide, guardrails check, AWS is changed, everything is
 /// recorded.
@@ -174,29 +178,17 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Halt everything, or one policy or target. Works at once, without network, also on a host that does not run.
-    Stop {
-        #[command(flatten)]
-        place: Place,
-        #[command(flatten)]
-        scope: Scope,
-        /// Why, for the record.
-        #[arg(long, default_value = "no reason given")]
-        why: String,
-    },
+    /// Halt everything, or one policy, plugin version or target. Works at once, without network; everything can be stopped
+    /// also on a host that does not run.
+    #[command(after_help = "\
+Examples:
+  balm stop --why 'something is odd'                everything, until somebody resumes
+  balm stop --policy web-cpu --for 1h               a policy, for an hour
+  balm stop --target 'arn:aws:ecs:*:service/prod/*' every service of the cluster prod
+  balm stop --plugin-version 3f9ae0c1d2b4           what one version of a plugin proposed")]
+    Stop(halt::Stop),
     /// End stops: the one with a number, or all that halt exactly what is named.
-    Resume {
-        #[command(flatten)]
-        place: Place,
-        #[command(flatten)]
-        scope: Scope,
-        /// A stop by its number, as `balm status` shows it.
-        #[arg(long, conflicts_with_all = ["policy", "target"], value_name = "NUMBER")]
-        stop: Option<u64>,
-        /// Why, for the record.
-        #[arg(long, default_value = "no reason given")]
-        why: String,
-    },
+    Resume(halt::Resume),
     /// List the intents that wait for the approval of people: the plan in words, its hash, who has approved it, and until when.
     Approvals {
         #[command(flatten)]
@@ -233,6 +225,9 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Look at a plugin's file before it is put to work, and at the versions that a running host has.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Accept the time after the clock was set ahead: limits count by it again.
     AcceptClock {
         #[command(flatten)]
@@ -253,6 +248,9 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Try out the guardrails: check them, print what rules can speak of, test them against a table of intents.
+    #[command(subcommand)]
+    Guard(guard::Command),
     /// Read the audit: what happened, and why.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -282,6 +280,19 @@ Examples:
   balm backtest --candidate target/wasm32-wasip2/release/scale_ecs_service.wasm --last 30d
   balm backtest --candidate next.wasm --policy web-cpu --from history.jsonl --json")]
     Backtest(backtest::Backtest),
+    /// Live through storms before there is one: the configured policies and guardrails on a model of the cloud, in virtual time.
+    ///
+    /// Plugins, engine and guard are the real ones; the cloud is slow, fails and loses answers, and others change it meanwhile. A
+    /// seed decides all of it. What must hold is recounted without the guard: no change leaves too few healthy, limits are
+    /// kept, no target is turned around again and again, and every episode ends. A seed in which it does not is printed, and
+    /// ends the command with 1.
+    #[command(after_help = "\
+Examples:
+  balm simulate --enforce --seeds 100               as if every policy enforced
+  balm simulate --seeds 100 --save seeds.toml       keep the seeds that fail
+  balm simulate --again seeds.toml                  and live through them again, in CI
+  balm simulate --seed 7 --story                    what happens in one of them")]
+    Simulate(simulate::Simulate),
     /// Copy what the host cannot do without into a new directory: journal, plugins and the key of checkpoints. The host may run.
     ///
     /// The copy is a data directory itself: to restore it, end the host and put it in the place of the other. What was recorded
@@ -319,28 +330,10 @@ Examples:
         /// Seconds of processor time.
         #[arg(long)]
         cpu_seconds: u64,
+        /// MiB of address space.
+        #[arg(long)]
+        memory_mib: u64,
     },
-}
-
-/// What a stop halts.
-#[derive(Clone, Debug, Args)]
-struct Scope {
-    /// Only this policy.
-    #[arg(long, conflicts_with = "target")]
-    policy: Option<String>,
-    /// Only this target.
-    #[arg(long, value_name = "ARN")]
-    target: Option<String>,
-}
-
-impl Scope {
-    fn read(&self) -> anyhow::Result<StopScope> {
-        Ok(match (&self.policy, &self.target) {
-            (Some(policy), _) => StopScope::Policy(policy.parse()?),
-            (None, Some(target)) => StopScope::Target(target.parse()?),
-            (None, None) => StopScope::Everything,
-        })
-    }
 }
 
 impl Place {
@@ -374,34 +367,32 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Completions { shell } => manual::completions(shell)?,
         Command::Man { format } => manual::run(format)?,
         Command::Status { place, json } => status::run(&place, json)?,
-        Command::Stop { place, scope, why } => stop(&place.data()?, scope.read()?, why)?,
-        Command::Resume { place, scope, stop, why } => {
-            let stop = stop.map(balm_core::name::Seq);
-            let scope = if stop.is_some() { None } else { Some(scope.read()?) };
-            let request = admin::ResumeRequest { stop, scope, why };
-            resume(&place.client()?, &request)?;
-        }
+        Command::Stop(stop) => halt::stop(stop)?,
+        Command::Resume(resume) => halt::resume(resume)?,
         Command::Approvals { place, json } => approvals::list(&place, json)?,
         Command::Approve(approve) => approvals::say(approve)?,
         Command::Reload { place, why } => say_done(&place.client()?.post("/reload", &admin::Why { why })?)?,
         Command::Plugins { place, json } => plugins::run(&place.client()?, json)?,
+        Command::Plugin(command) => return plugin::run(command),
         Command::AcceptClock { place, why } => {
             say_done(&place.client()?.post("/clock/accept", &admin::Why { why })?)?;
         }
         Command::Credential { name, role, json } => credential::run(&name, role, json)?,
+        Command::Guard(command) => return guard::run(command),
         Command::Audit(command) => return audit::run(command),
         Command::Backup { place, to } => {
-            let chain = backup::write(&place.data()?, &to)?;
-            println!("{} records are in {}; the last one's hash is {}", chain.seq, to.display(), chain.hash);
+            let Copied { records, chain } = backup::write(&place.data()?, &to)?;
+            println!("{records} records are in {}; the last one's hash is {}", to.display(), chain.hash);
         }
         Command::Capsule(capsule) => return capsule::run(&capsule),
         Command::Replay(replay) => return replay::run(&replay),
         Command::Backtest(backtest) => return backtest::run(&backtest),
+        Command::Simulate(asked) => return simulate::run(&asked),
         Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
         Command::Probe { what } => probe::run(what)?,
-        Command::Compile { cpu_seconds } => {
-            if let Err(why) = crate::compile::child(cpu_seconds) {
+        Command::Compile { cpu_seconds, memory_mib } => {
+            if let Err(why) = crate::compile::child(cpu_seconds, memory_mib) {
                 // Without the program's name: it is told as the plugin's mistake.
                 eprintln!("{why}");
                 return Ok(ExitCode::FAILURE);
@@ -409,36 +400,6 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A host that does not run is stopped by the file that it finds when it starts.
-fn stop(data: &Path, scope: StopScope, why: String) -> anyhow::Result<()> {
-    let client = Client::new(data);
-    let everything = scope == StopScope::Everything;
-    match client.post("/stop", &admin::StopRequest { scope, why: why.clone() }) {
-        Ok(answer) => say_done(&answer),
-        Err(client::Error::NotRunning(_)) if everything => {
-            let by = Person { who: "a user of this machine".into(), why };
-            kill_switch::write_offline(data, &by).with_context(|| format!("cannot write into {}", data.display()))?;
-            println!("no host runs here; the next one starts with everything stopped");
-            Ok(())
-        }
-        Err(error @ client::Error::NotRunning(_)) => {
-            Err(error).context("without a host only everything can be stopped: leave --policy and --target away")
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// A stop file that anybody could remove would be none: a release is a record, and only a host writes those.
-fn resume(client: &Client, request: &admin::ResumeRequest) -> anyhow::Result<()> {
-    match client.post("/resume", request) {
-        Ok(answer) => say_done(&answer),
-        Err(error @ client::Error::NotRunning(_)) => {
-            Err(error).context("a stop is released by a record, which a host writes: start it first, it starts stopped")
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn say_done(answer: &[u8]) -> anyhow::Result<()> {

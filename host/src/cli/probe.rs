@@ -9,13 +9,16 @@ use std::{
     path::Path,
 };
 
+use balm_core::snapshot;
 use balm_sandbox::Sandbox;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::{
     compile,
-    journal::{self, Layout},
+    data_dir::DataDir,
+    journal::Layout,
+    upkeep::{self, Recovered, States},
 };
 
 /// As small as a configuration may have it.
@@ -24,7 +27,7 @@ const LAYOUT: Layout = Layout { segment_bytes: 1 << 20, reserve_bytes: 0 };
 /// What is looked at.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum What {
-    /// Where the journal stands, or why it is refused.
+    /// Where the journal stands and with which state, or why it is refused.
     Journals,
     /// How many files of native code are believed.
     Caches,
@@ -37,7 +40,7 @@ pub(super) fn run(what: What) -> anyhow::Result<()> {
     for line in io::stdin().lock().lines() {
         let line = line?;
         let answer = match what {
-            What::Journals => journal(Path::new(&line)),
+            What::Journals => journal(Path::new(&line)).unwrap_or_else(|why| json!({ "refused": format!("{why:#}") })),
             What::Caches => json!({ "believed": compile::believed(&sandbox, Path::new(&line))? }),
         };
         writeln!(answers, "{answer}")?;
@@ -46,12 +49,21 @@ pub(super) fn run(what: What) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn journal(data: &Path) -> Value {
-    match journal::open(data, LAYOUT, |_| {}) {
-        Ok(opened) => {
-            let (seq, hash) = (opened.chain.seq.0, opened.chain.hash.to_string());
-            json!({ "seq": seq, "hash": hash, "cut": opened.cut.len() })
-        }
-        Err(why) => json!({ "refused": why.to_string() }),
-    }
+/// What a start finds, and then what it finds of the records that it did not read.
+fn journal(data: &Path) -> anyhow::Result<Value> {
+    let data = DataDir::open(data)?;
+    let data = data.path();
+    let Recovered { engine, journal: good, used, .. } = upkeep::recover(data, &States::open(data)?, false)?;
+    let (begins, checked_from) = (good.begins, good.checked_from);
+    let opened = good.open(LAYOUT)?;
+    let damage = upkeep::damage_between(&opened.log, begins, checked_from);
+    // Without a saved state it is what all records say, and there is nothing to compare it with.
+    let state = used.map(|_| snapshot::write(engine.state(), opened.chain, io::sink())).transpose()?;
+    Ok(json!({
+        "seq": opened.chain.seq,
+        "hash": opened.chain.hash,
+        "cut": opened.cut.len(),
+        "state": state,
+        "damage": damage,
+    }))
 }

@@ -62,13 +62,14 @@ fn in_json(replayed: &Replayed, took_ms: u64) -> Value {
         "differing": replayed.differing,
         "differences": replayed.differences.iter().map(difference).collect::<Vec<_>>(),
         "ended-by-the-clock": replayed.by_the_clock,
+        "no-longer-kept": replayed.dropped,
         "left-out": replayed.left_out,
         "took-ms": took_ms,
     })
 }
 
 fn in_words(replayed: &Replayed) -> String {
-    let Replayed { replayed: made, fuel_compared, differing, differences, by_the_clock, left_out } = replayed;
+    let Replayed { replayed: made, fuel_compared, differing, differences, by_the_clock, dropped, left_out } = replayed;
     let mut text = String::new();
     let mut line = |words: String| text.push_str(&format!("{}\n", printable(&words)));
     for (seq, capsule, difference) in differences.iter().take(TOLD) {
@@ -83,6 +84,9 @@ fn in_words(replayed: &Replayed) -> String {
     }
     for (why, count) in left_out {
         line(format!("{count} left out: {why}"));
+    }
+    if *dropped > 0 {
+        line(format!("{dropped} name a record that is no longer kept"));
     }
     for (how, count) in by_the_clock {
         line(format!("{count} need not come out the same: {how}"));

@@ -39,7 +39,8 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
             let manifest = &plugin.manifest;
             let what =
                 format!("{} {} ({}, {} bytes)", plugin.plugin, manifest.version, plugin.digest.short(), plugin.bytes);
-            (what, vec![manifest.summary.clone(), format!("may propose {}", manifest.actions.join(", "))])
+            let why = balm_core::notice::headline(fact);
+            (what, vec![manifest.summary.clone(), format!("may propose {}", manifest.actions.join(", ")), why])
         }
         Fact::AlertReceived(received) => alert_words(received),
         Fact::EpisodeEnded(ended) => line(format!("episode {} is over: {:?}", ended.episode, ended.how).to_lowercase()),
@@ -88,6 +89,13 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
         // What people are told of them is all that there is to say.
         Fact::TailCut(_)
         | Fact::LossAccepted(_)
+        | Fact::PluginPushed(_)
+        | Fact::CandidateNamed(_)
+        | Fact::CandidateCompared(_)
+        | Fact::CandidateEnded(_)
+        | Fact::StateSaved(_)
+        | Fact::HistoryDropped(_)
+        | Fact::DamageFound(_)
         | Fact::PluginRefused(_)
         | Fact::PluginRemoved(_)
         | Fact::Reloaded(_)
@@ -97,7 +105,10 @@ fn words(fact: &Fact) -> (String, Vec<String>) {
         | Fact::AttemptSettled(_)
         | Fact::IntentEnded(_)
         | Fact::StopEngaged(_)
+        | Fact::ReleaseAsked(_)
         | Fact::StopReleased(_)
+        | Fact::StormBrake(_)
+        | Fact::ConflictFound(_)
         | Fact::ApprovalReminded(_)
         | Fact::ApprovalGiven(_)
         | Fact::ApprovalWithdrawn(_)

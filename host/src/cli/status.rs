@@ -4,6 +4,7 @@
 
 use std::io::IsTerminal as _;
 
+use balm_core::time::Timestamp;
 use serde_json::Value;
 
 use super::{Place, client, show};
@@ -34,6 +35,11 @@ fn words(status: &Value) -> String {
         number("intents"),
         number("backlog")
     ));
+    if let Some(damage) = status["damage"].as_str() {
+        lines.push(format!("THE JOURNAL IS DAMAGED: {damage}; restore the file from a backup"));
+    } else if status["verifying"] == true {
+        lines.push(format!("the journal is verified up to record {} so far", number("verified-seq")));
+    }
     lines.push(format!("checkpoints are signed with the key {}", text(&status["checkpoint-key"])));
     if number("clock-ahead-ms") > 0 {
         lines.push(format!("the clock was set ahead by {} ms: `balm accept-clock`", number("clock-ahead-ms")));
@@ -44,7 +50,9 @@ fn words(status: &Value) -> String {
     for stop in list(&status["stops"]) {
         let scope = &stop["scope"];
         let what = scope.as_str().map_or_else(|| scope.to_string(), str::to_owned);
-        lines.push(format!("stop {}: {what}, by {}: {}", stop["stop"], text(&stop["who"]), text(&stop["why"])));
+        let until = stop["until"].as_u64().map(|ms| format!(", until {}", Timestamp::from_millis(ms)));
+        let (who, why, until) = (text(&stop["who"]), text(&stop["why"]), until.unwrap_or_default());
+        lines.push(format!("stop {}: {what}{until}, by {who}: {why}", stop["stop"]));
     }
     for policy in list(&status["policies"]) {
         let (name, mode, plugin) = (text(&policy["policy"]), text(&policy["mode"]), text(&policy["plugin"]));
@@ -81,7 +89,7 @@ mod tests {
     #[test]
     fn a_stop_comes_first_and_an_idle_account_says_why() {
         let told = words(&json!({
-            "seq": 9, "audit-seq": 8, "episodes": 1, "intents": 0, "backlog": 0, "clock-ahead-ms": 0, "stopped": true,
+            "seq": 9, "audit-seq": 8, "verified-seq": 3, "verifying": true, "episodes": 1, "intents": 0, "backlog": 0, "clock-ahead-ms": 0, "stopped": true,
             "alerts-at": "http://127.0.0.1:8300/v1/alerts/",
             "stops": [{ "stop": 9, "scope": "everything", "who": "user 0 of this machine", "why": "a\u{1b}[2Jtest" }],
             "policies": [{ "policy": "web-cpu", "mode": "enforce", "plugin": "scale-ecs-service" }],
@@ -90,6 +98,7 @@ mod tests {
         }));
         assert!(told.starts_with("EVERYTHING IS STOPPED"), "{told}");
         assert!(told.contains("record 9, the audit database has up to 8;"), "{told}");
+        assert!(told.contains("the journal is verified up to record 3 so far"), "{told}");
         assert!(told.contains("idle, no credentials"), "{told}");
         assert!(!told.contains('\u{1b}'), "what a person wrote moves no cursor: {told}");
     }

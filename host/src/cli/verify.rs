@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::ExitCode};
 use anyhow::{Context as _, bail};
 use balm_core::{
     checkpoint::{Finding, Inspection, Kept},
-    line,
+    line::{self, Chain},
 };
 use clap::Args;
 
@@ -35,7 +35,7 @@ pub(super) fn run(verify: &Verify) -> anyhow::Result<ExitCode> {
         None => of_journal(&verify.place.data()?, &mut inspection)?,
     };
     let checked = inspection.end()?;
-    println!("{} records are whole and in order; the last one's hash is {}", chain.seq, chain.hash);
+    println!("{}; the last one's hash is {}", whole(checked.begins, chain), chain.hash);
     match checked.key {
         Some(key) => println!(
             "{} checkpoints fit, the last one of record {}; they are signed with the key {key}",
@@ -46,10 +46,27 @@ pub(super) fn run(verify: &Verify) -> anyhow::Result<ExitCode> {
     if checked.kept > 0 {
         println!("{} checkpoints that were kept elsewhere fit", checked.kept);
     }
+    if checked.forgotten > 0 {
+        println!("{} that were kept elsewhere are of records that are no longer kept", checked.forgotten);
+    }
     if torn_bytes > 0 {
         println!("behind them: {torn_bytes} bytes of an unfinished write, which nobody was told of");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many records there are, and from which on where older ones are no longer kept.
+fn whole(begins: Chain, chain: Chain) -> String {
+    let count = chain.seq.0 - begins.seq.0;
+    match begins {
+        Chain::START => format!("{count} records are whole and in order"),
+        Chain { seq, .. } => {
+            format!(
+                "{count} records are whole and in order, from record {} on: older ones are no longer kept",
+                seq.next()
+            )
+        }
+    }
 }
 
 /// What a file or a text says that was kept.
@@ -64,7 +81,7 @@ fn kept(text: &str) -> anyhow::Result<Vec<Kept>> {
     Ok(found)
 }
 
-fn of_export(file: &Path, inspection: &mut Inspection) -> anyhow::Result<line::Chain> {
+fn of_export(file: &Path, inspection: &mut Inspection) -> anyhow::Result<Chain> {
     let mut found = Ok(());
     let scanned = export::scan(file, |line| {
         if found.is_ok() {
@@ -76,7 +93,7 @@ fn of_export(file: &Path, inspection: &mut Inspection) -> anyhow::Result<line::C
     Ok(scanned?)
 }
 
-fn of_journal(data: &Path, inspection: &mut Inspection) -> anyhow::Result<(line::Chain, usize)> {
+fn of_journal(data: &Path, inspection: &mut Inspection) -> anyhow::Result<(Chain, usize)> {
     let mut found: Result<(), Finding> = Ok(());
     let scanned = journal::scan(data, |hash, record, line| {
         if found.is_ok() {

@@ -7,7 +7,9 @@ pub(crate) mod admin;
 mod approval;
 mod aws;
 mod document;
+mod freezes;
 mod guardrails;
+mod limits;
 mod notifiers;
 mod policies;
 mod secret;
@@ -26,6 +28,7 @@ use balm_core::{
     configuration::{Configuration, Guardrails, Policy, Timing},
     name::{NotifierName, PluginName, PolicyName, SourceName},
 };
+use balm_sandbox::Class;
 
 use self::document::{Document, Mistakes, Section};
 pub(crate) use self::{
@@ -35,6 +38,10 @@ pub(crate) use self::{
     policies::{Policies, Written},
     secret::Secret,
     sources::Source,
+};
+use crate::{
+    journal::Layout,
+    upkeep::{self, Retention},
 };
 
 /// The bounds of what may be configured, with their defaults.
@@ -53,11 +60,25 @@ mod bounds {
     pub(super) const BODY_KIB: std::ops::RangeInclusive<u64> = 1..=262_144;
     pub(super) const BODY_KIB_DEFAULT: u64 = 32 * 1024;
 
+    /// Records after which the state is saved again. The next start reads the saved state and the records behind it, some
+    /// ten microseconds each.
+    pub(super) const STATE_EVERY: std::ops::RangeInclusive<u64> = 100..=10_000_000;
+    pub(super) const STATE_EVERY_DEFAULT: u64 = 20_000;
+
+    /// Days and MiB of the journal that are kept; not typed, all of it.
+    pub(super) const KEEP_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
+    pub(super) const KEEP_MIB: std::ops::RangeInclusive<u64> = 1..=1_073_741_824;
     /// How often the journal's head is signed: what is cut off its end is at most so much. A second is for tests; a day is what
     /// people notice.
     pub(super) const CHECKPOINT_EVERY: std::ops::RangeInclusive<Duration> =
         Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
     pub(super) const CHECKPOINT_EVERY_DEFAULT: Duration = Duration::from_secs(60);
+
+    /// Failures of a version in a row before it is stopped. One alert that is tried again makes four, so that no single one stops
+    /// what works for all others.
+    pub(super) const QUARANTINE_AFTER: std::ops::RangeInclusive<u64> =
+        0..=balm_core::caps::QUARANTINE_AFTER_MOST as u64;
+    pub(super) const QUARANTINE_AFTER_DEFAULT: u64 = 5;
 
     pub(super) const MAX_ALERT_AGE: std::ops::RangeInclusive<Duration> =
         Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
@@ -83,6 +104,8 @@ pub(crate) struct Config {
     pub(crate) approval: approval::Approval,
     /// Where plugins are.
     pub(crate) plugins: PathBuf,
+    /// The largest class that plugins may be of.
+    pub(crate) plugin_class: Class,
     /// Where the guardrails are.
     pub(crate) guardrails: PathBuf,
     /// Policies with the places where they are written.
@@ -95,10 +118,10 @@ pub(crate) struct Config {
     pub(crate) call_timeout: Duration,
     /// Who is told.
     pub(crate) notifiers: BTreeMap<NotifierName, Notifier>,
-    /// The size of a segment of the journal, in bytes.
-    pub(crate) segment_bytes: u64,
-    /// What stays free on the journal's disk, in bytes.
-    pub(crate) reserve_bytes: u64,
+    /// The files of the journal.
+    pub(crate) journal: Layout,
+    /// When its state is saved, and how much of it is kept.
+    pub(crate) upkeep: upkeep::Settings,
     /// How often the journal's head is signed.
     pub(crate) checkpoint_every: Duration,
     /// The largest body of a request, in bytes.
@@ -179,7 +202,7 @@ impl Config {
     /// Go on with what only a restart can change, and say which keys of it are others in the file.
     pub(crate) fn keep_until_restart(&mut self, running: &Self) -> Result<Vec<String>, Wrong> {
         let mut new = std::mem::replace(self, running.clone());
-        let journal = |config: &Self| (config.segment_bytes, config.reserve_bytes, config.checkpoint_every);
+        let journal = |config: &Self| (config.journal, config.upkeep, config.checkpoint_every);
         let aws = |config: &Self| (config.accounts.clone(), config.call_timeout);
         let differs = [
             ("listen", new.listen != running.listen),
@@ -199,7 +222,7 @@ impl Config {
             new.core.guardrails.clone_from(&running.core.guardrails);
         }
         (self.policies, self.sources, self.notifiers) = (new.policies, new.sources, new.notifiers);
-        self.approval = new.approval;
+        (self.approval, self.plugin_class) = (new.approval, new.plugin_class);
         let timing = Timing { settle_ms: running.core.timing.settle_ms, ..new.core.timing };
         // The credentials are still those that the host started with.
         let approval = self.approval.terms(self.admin.as_ref());
@@ -215,6 +238,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
     };
     let data = directory(&mut root, "data", "data");
     let plugins = directory(&mut root, "plugins", "plugins");
+    let plugin_class = root.parsed::<Class>("plugin-class").map_or(Class::Plain, |at| at.value);
     let guardrails_dir = directory(&mut root, "guardrails", "guardrails");
     let listen = match root.has("listen") {
         true => root.parsed::<Address>("listen").map(|at| at.value.0),
@@ -222,10 +246,14 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
     };
     let typed = root.number("max-body-kib", bounds::BODY_KIB);
     let body = typed.as_ref().map_or(bounds::BODY_KIB_DEFAULT, |at| at.value);
+    let quarantine_after = root.number("quarantine-after", bounds::QUARANTINE_AFTER);
+    let quarantine_after = quarantine_after.map_or(bounds::QUARANTINE_AFTER_DEFAULT, |at| at.value);
+    let quarantine_after = u32::try_from(quarantine_after).unwrap_or(u32::MAX);
     let age = root.duration("max-alert-age", bounds::MAX_ALERT_AGE).map(|at| at.value);
-    let (segment, reserve, checkpoint_every) = read_journal(&mut root);
+    let (journal, upkeep, checkpoint_every) = read_journal(&mut root);
     // Half a segment, so that what comes of the largest body fits into one.
-    if body * 1024 * 2 > segment * 1024 * 1024 {
+    if body * 1024 * 2 > journal.segment_bytes {
+        let segment = journal.segment_bytes >> 20;
         let what = format!("max-body-kib = {body} is more than half of a journal segment of {segment} MiB");
         root.mistake(typed.map_or(0, |at| at.line), what + ": lower it, or raise segment-mib in [journal]");
     }
@@ -252,6 +280,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         paced: notifiers.iter().filter(|(_, notifier)| notifier.is_paced()).map(|(name, _)| name.clone()).collect(),
         checkpoints,
         timing,
+        quarantine_after,
         approval: approval.terms(admin.as_ref()),
     };
     Some(Config {
@@ -261,14 +290,15 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         admin,
         approval,
         plugins,
+        plugin_class,
         guardrails: guardrails_dir,
         policies,
         sources,
         accounts,
         call_timeout,
         notifiers,
-        segment_bytes: segment << 20,
-        reserve_bytes: reserve << 20,
+        journal,
+        upkeep,
         checkpoint_every,
         body_bytes: usize::try_from(body << 10).unwrap_or(usize::MAX),
         core,
@@ -288,16 +318,23 @@ impl FromStr for Address {
     }
 }
 
-fn read_journal(root: &mut Section<'_>) -> (u64, u64, Duration) {
+fn read_journal(root: &mut Section<'_>) -> (Layout, upkeep::Settings, Duration) {
     let (mut segment, mut reserve) = (bounds::SEGMENT_MIB_DEFAULT, bounds::RESERVE_MIB_DEFAULT);
-    let mut every = bounds::CHECKPOINT_EVERY_DEFAULT;
+    let (mut save_every, mut keep) = (bounds::STATE_EVERY_DEFAULT, Retention::default());
+    let mut sign_every = bounds::CHECKPOINT_EVERY_DEFAULT;
     if let Some(mut journal) = root.section("journal") {
         segment = journal.number("segment-mib", bounds::SEGMENT_MIB).map_or(segment, |at| at.value);
         reserve = journal.number("reserve-mib", bounds::RESERVE_MIB).map_or(reserve, |at| at.value);
-        every = journal.duration("checkpoint-every", bounds::CHECKPOINT_EVERY).map_or(every, |at| at.value);
+        sign_every = journal.duration("checkpoint-every", bounds::CHECKPOINT_EVERY).map_or(sign_every, |at| at.value);
+        save_every = journal.number("state-every", bounds::STATE_EVERY).map_or(save_every, |at| at.value);
+        let days = journal.number("keep-days", bounds::KEEP_DAYS);
+        keep.age = days.map(|at| Duration::from_secs(at.value * 24 * 3600));
+        keep.bytes = journal.number("keep-mib", bounds::KEEP_MIB).map(|at| at.value << 20);
         journal.end();
     }
-    (segment, reserve, every)
+    let reserve_bytes = reserve << 20;
+    let layout = Layout { segment_bytes: segment << 20, reserve_bytes };
+    (layout, upkeep::Settings { save_every, keep, reserve_bytes }, sign_every)
 }
 
 /// Policies that lie beside their plugins: `web.toml` beside `web.wasm`.

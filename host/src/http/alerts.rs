@@ -188,7 +188,7 @@ async fn take(alerts: &Alerts, source: &str, headers: &HeaderMap, body: Body) ->
     let parsed = parsed.map_err(|bad| Refused::Bad(bad.to_string()))?;
     let count = parsed.len();
     match alerts.inbox.ask(Input::Alerts(parsed)).await {
-        Ok(Reply::Recorded(seq)) => Ok(Accepted { alerts: count, seq }),
+        Ok(Reply::Recorded(seq) | Reply::Waits(seq, _)) => Ok(Accepted { alerts: count, seq }),
         Ok(Reply::Overloaded(why) | Reply::Refused(why)) => Err(Refused::Overloaded(why)),
         Err(ended) => Err(Refused::Overloaded(ended.to_string())),
     }

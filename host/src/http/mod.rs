@@ -2,7 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod auth;
-mod grafana;
+pub(crate) mod grafana;
 
 use std::{sync::Arc, time::Duration};
 

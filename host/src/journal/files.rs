@@ -75,7 +75,8 @@ fn fill(mut file: &File, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn free_bytes(dir: &Path) -> io::Result<u64> {
+/// Bytes that are free on the disk of a directory.
+pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(dir)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
@@ -100,7 +101,7 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<(Seq, PathBuf)>> {
 }
 
 /// Make what happened to a directory's entries durable.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 

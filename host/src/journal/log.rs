@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -24,23 +24,40 @@ const MARK_EVERY: u64 = 4;
 /// Bytes read at once when a record is looked for: about as many as stand between two marks.
 const READ_BYTES: usize = 8 << 10;
 
+/// Bytes read at once of a file whose marks are not known.
+const BLOCK_BYTES: usize = 1 << 20;
+
 /// Bytes read at once for one line; an alert has one to two thousand.
 const LINE_BYTES: usize = 4 << 10;
 
 /// The journal, for readers.
 pub(crate) struct Log {
-    segments: RwLock<Vec<Arc<Segment>>>,
+    segments: RwLock<Segments>,
     durable: watch::Sender<Chain>,
 }
 
+/// The files that are kept. One is known by its number, which stays as files before it go.
+#[derive(Default)]
+struct Segments {
+    dropped: usize,
+    kept: Vec<Arc<Segment>>,
+}
+
+impl Segments {
+    fn get(&self, number: usize) -> Option<&Arc<Segment>> {
+        self.kept.get(number.checked_sub(self.dropped)?)
+    }
+}
+
 /// A file of the journal.
-pub(super) struct Segment {
+pub(crate) struct Segment {
     path: PathBuf,
     file: File,
     first: Seq,
     size: u64,
-    /// The places of the records [`is_marked`] speaks of, in order.
-    marks: Mutex<Vec<u64>>,
+    /// The places of the records [`is_marked`] speaks of, in order; `None` while nobody has asked for one in a file that
+    /// was not read.
+    marks: Mutex<Option<Vec<u64>>>,
     /// Bytes that are durable.
     end: AtomicU64,
 }
@@ -55,6 +72,11 @@ pub(crate) struct Position {
 impl Position {
     /// Before the first record.
     pub(crate) const START: Self = Self { segment: 0, offset: 0 };
+
+    /// Bytes of its file before it.
+    pub(crate) fn offset(self) -> u64 {
+        self.offset
+    }
 }
 
 /// Why a record cannot be read.
@@ -66,6 +88,9 @@ pub(crate) enum LogError {
     /// There is no such record, or not yet.
     #[error("there is no record {0}")]
     Absent(Seq),
+    /// It was there, and is no longer kept.
+    #[error("the records before {0} are no longer kept")]
+    Dropped(Seq),
     /// There is something else in its place.
     #[error("record {seq} cannot be read: {why}")]
     Damaged {
@@ -78,11 +103,34 @@ pub(crate) enum LogError {
 
 impl Log {
     pub(super) fn new(durable: Chain) -> Self {
-        Self { segments: RwLock::new(Vec::new()), durable: watch::Sender::new(durable) }
+        Self { segments: RwLock::default(), durable: watch::Sender::new(durable) }
     }
 
     pub(super) fn add(&self, segment: Arc<Segment>) {
-        self.segments.write().unwrap_or_else(PoisonError::into_inner).push(segment);
+        self.segments.write().unwrap_or_else(PoisonError::into_inner).kept.push(segment);
+    }
+
+    fn segments(&self) -> RwLockReadGuard<'_, Segments> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The files that are kept, in order.
+    pub(crate) fn files(&self) -> Vec<Arc<Segment>> {
+        self.segments().kept.clone()
+    }
+
+    /// The first record that is kept.
+    pub(crate) fn first(&self) -> Seq {
+        self.segments().kept.first().map_or(Seq::ZERO.next(), |segment| segment.first)
+    }
+
+    /// Let go of the oldest file: nobody new will read it.
+    pub(crate) fn drop_oldest(&self) {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        if segments.kept.len() > 1 {
+            segments.kept.remove(0);
+            segments.dropped += 1;
+        }
     }
 
     pub(super) fn publish(&self, durable: Chain) {
@@ -99,8 +147,13 @@ impl Log {
         self.durable.subscribe()
     }
 
+    /// The file of a place, if it is kept.
+    pub(crate) fn file(&self, position: Position) -> Option<Arc<Segment>> {
+        self.segment(position.segment)
+    }
+
     fn segment(&self, index: usize) -> Option<Arc<Segment>> {
-        self.segments.read().unwrap_or_else(PoisonError::into_inner).get(index).cloned()
+        self.segments().get(index).cloned()
     }
 
     /// The place of a record: before it, or at the end if it does not exist yet.
@@ -108,19 +161,26 @@ impl Log {
         if seq > self.durable().seq {
             return Ok(self.end());
         }
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        let index = segments.partition_point(|segment| segment.first <= seq).checked_sub(1);
-        let index = index.ok_or(LogError::Absent(seq))?;
-        let segment = Arc::clone(&segments[index]);
-        drop(segments);
-        Ok(Position { segment: index, offset: segment.find(seq)? })
+        let (number, segment) = self.segment_of(seq)?;
+        Ok(Position { segment: number, offset: segment.find(seq)?.0 })
+    }
+
+    /// The file that a record stands in, and its number.
+    fn segment_of(&self, seq: Seq) -> Result<(usize, Arc<Segment>), LogError> {
+        let segments = self.segments();
+        let index = segments.kept.partition_point(|segment| segment.first <= seq).checked_sub(1);
+        let index = index.ok_or_else(|| match segments.kept.first() {
+            Some(first) if seq > Seq::ZERO => LogError::Dropped(first.first),
+            Some(_) | None => LogError::Absent(seq),
+        })?;
+        Ok((segments.dropped + index, Arc::clone(&segments.kept[index])))
     }
 
     /// Behind the last record.
     pub(crate) fn end(&self) -> Position {
-        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(last) = segments.last() else { return Position::START };
-        Position { segment: segments.len() - 1, offset: last.end.load(Ordering::Acquire) }
+        let segments = self.segments();
+        let Some(last) = segments.kept.last() else { return Position::START };
+        Position { segment: segments.dropped + segments.kept.len() - 1, offset: last.end() }
     }
 
     /// A record.
@@ -128,9 +188,8 @@ impl Log {
         if seq > self.durable().seq {
             return Err(LogError::Absent(seq));
         }
-        let position = self.position(seq)?;
-        let segment = self.segment(position.segment).ok_or(LogError::Absent(seq))?;
-        let line = segment.line_at(position.offset)?;
+        let (_, segment) = self.segment_of(seq)?;
+        let line = segment.line(seq)?;
         let damaged = |why: String| LogError::Damaged { seq, why };
         let (_, json) = line::split(&line).ok_or_else(|| damaged("it is no line".into()))?;
         let (record, _) = line::read_json(json).map_err(|error| damaged(error.to_string()))?;
@@ -140,8 +199,8 @@ impl Log {
     /// The next whole lines from a place, about so many bytes of them, and the place behind them. Empty at the end.
     pub(crate) fn lines(&self, mut from: Position, about: usize) -> Result<(Vec<u8>, Position), LogError> {
         loop {
-            let Some(segment) = self.segment(from.segment) else { return Ok((Vec::new(), from)) };
-            let available = segment.end.load(Ordering::Acquire).saturating_sub(from.offset);
+            let Some(segment) = self.segment(from.segment) else { return self.beyond(from) };
+            let available = segment.end().saturating_sub(from.offset);
             if available > 0 {
                 let lines =
                     segment.lines_at(from.offset, about.min(usize::try_from(available).unwrap_or(usize::MAX)))?;
@@ -151,53 +210,121 @@ impl Log {
             if self.segment(from.segment + 1).is_none() {
                 return Ok((Vec::new(), from));
             }
+            // One that another follows grows no more. What came to it since it was asked is read before the next.
+            if segment.end() > from.offset {
+                continue;
+            }
             from = Position { segment: from.segment + 1, offset: 0 };
+        }
+    }
+
+    /// Nothing is kept there: not yet, or no longer.
+    fn beyond(&self, from: Position) -> Result<(Vec<u8>, Position), LogError> {
+        let segments = self.segments();
+        match segments.kept.first().filter(|_| from.segment < segments.dropped) {
+            Some(first) => Err(LogError::Dropped(first.first)),
+            None => Ok((Vec::new(), from)),
         }
     }
 }
 
 impl Segment {
     pub(super) fn new(path: PathBuf, file: File, first: Seq, size: u64) -> Self {
-        Self { path, file, first, size, marks: Mutex::new(Vec::new()), end: AtomicU64::new(0) }
+        Self { path, file, first, size, marks: Mutex::new(Some(Vec::new())), end: AtomicU64::new(0) }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// One of which only the end is known.
+    pub(super) fn unread(path: PathBuf, file: File, first: Seq, size: u64, end: u64) -> Self {
+        Self { path, file, first, size, marks: Mutex::new(None), end: AtomicU64::new(end) }
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn first(&self) -> Seq {
+    /// The record that it begins with.
+    pub(crate) fn first(&self) -> Seq {
         self.first
     }
 
-    pub(super) fn size(&self) -> u64 {
+    /// Bytes of it that are durable; behind them is nothing.
+    pub(crate) fn end(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Bytes of the disk that it takes.
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
     /// More is durable: the bytes up to `end`, and the marks in them.
     pub(super) fn publish(&self, marks: &mut Vec<u64>, end: u64) {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner).append(marks);
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().append(marks);
         self.end.store(end, Ordering::Release);
     }
 
-    /// The place of a record of this file: from the mark before it, line by line, in few reads.
-    fn find(&self, seq: Seq) -> Result<u64, LogError> {
-        let ahead = seq.0 - self.first.0;
-        let mark = usize::try_from(ahead / MARK_EVERY).ok();
-        let mark = mark.and_then(|mark| self.marks.lock().unwrap_or_else(PoisonError::into_inner).get(mark).copied());
-        let mut offset = mark.ok_or(LogError::Absent(seq))?;
-        let mut left = usize::try_from(ahead % MARK_EVERY).expect("it is less than the marks are apart");
-        while left > 0 {
-            let lines = self.lines_at(offset, READ_BYTES)?;
-            let mut ends = memchr::memchr_iter(b'\n', &lines).take(left);
-            let passed = ends.by_ref().fold((0, 0), |(count, _), end| (count + 1, end + 1));
-            (offset, left) = (offset + passed.1 as u64, left - passed.0);
+    /// The place of a record of this file, from the mark before it line by line in few reads, and what was read of it and
+    /// behind it on the way.
+    fn find(&self, seq: Seq) -> Result<(u64, Vec<u8>), LogError> {
+        if seq == self.first {
+            return Ok((0, Vec::new()));
         }
-        Ok(offset)
+        let ahead = seq.0 - self.first.0;
+        let mut offset = self.mark(ahead / MARK_EVERY)?.ok_or(LogError::Absent(seq))?;
+        let mut left = usize::try_from(ahead % MARK_EVERY).expect("it is less than the marks are apart");
+        let mut behind = Vec::new();
+        while left > 0 {
+            let mut lines = self.lines_at(offset, READ_BYTES)?;
+            let mut ends = memchr::memchr_iter(b'\n', &lines).take(left);
+            let (passed, end) = ends.by_ref().fold((0, 0), |(count, _), end| (count + 1, end + 1));
+            (offset, left) = (offset + end as u64, left - passed);
+            lines.drain(..end);
+            behind = lines;
+        }
+        Ok((offset, behind))
     }
 
-    /// The line at a place, without its newline.
-    fn line_at(&self, offset: u64) -> Result<Vec<u8>, LogError> {
-        let mut line = self.lines_at(offset, LINE_BYTES)?;
+    /// The place of a marked record. The first question about a file that was not read reads it.
+    fn mark(&self, mark: u64) -> Result<Option<u64>, LogError> {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match marks.take() {
+            Some(known) => known,
+            None => self.find_marks()?,
+        };
+        let place = usize::try_from(mark).ok().and_then(|mark| known.get(mark).copied());
+        *marks = Some(known);
+        Ok(place)
+    }
+
+    fn find_marks(&self) -> Result<Vec<u64>, LogError> {
+        let (mut marks, mut seq, mut begins) = (Vec::new(), self.first, true);
+        let (mut block, end) = (vec![0; BLOCK_BYTES], self.end());
+        for offset in (0..end).step_by(BLOCK_BYTES) {
+            let bytes = usize::try_from(end - offset).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
+            self.read_at(&mut block[..bytes], offset)?;
+            for (place, byte) in (offset..).zip(&block[..bytes]) {
+                if begins && is_marked(seq, self.first) {
+                    marks.push(place);
+                }
+                begins = *byte == b'\n';
+                seq = if begins { seq.next() } else { seq };
+            }
+        }
+        Ok(marks)
+    }
+
+    /// Read exactly these bytes.
+    pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, offset)
+    }
+
+    /// The line of a record of this file, without its newline.
+    fn line(&self, seq: Seq) -> Result<Vec<u8>, LogError> {
+        let (offset, mut line) = self.find(seq)?;
+        if line.is_empty() {
+            line = self.lines_at(offset, LINE_BYTES)?;
+        }
         let end = memchr::memchr(b'\n', &line).unwrap_or(line.len());
         line.truncate(end);
         Ok(line)
@@ -205,7 +332,7 @@ impl Segment {
 
     /// Whole lines from a place: as many as begin within so many bytes, at least one.
     fn lines_at(&self, offset: u64, about: usize) -> Result<Vec<u8>, LogError> {
-        let available = self.end.load(Ordering::Acquire).saturating_sub(offset);
+        let available = self.end().saturating_sub(offset);
         let available = usize::try_from(available).unwrap_or(usize::MAX);
         let mut bytes = about.clamp(1, available.max(1));
         loop {

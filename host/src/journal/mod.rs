@@ -24,12 +24,12 @@ use balm_core::{
     record::Record,
 };
 
-use self::{files::Spare, log::Segment};
+use self::files::Spare;
 pub(crate) use self::{
-    files::name as file_name,
-    log::{Log, LogError, Position},
-    open::{OpenError, Opened, cut_is_recorded, open},
-    scan::scan,
+    files::{free_bytes, name as file_name, sync_dir},
+    log::{Log, LogError, Position, Segment},
+    open::{Good, OpenError, Opened, chain_before, cut_is_recorded, read},
+    scan::{scan, scan_some},
 };
 
 /// How often the next segment is tried for when the disk was full.
@@ -42,7 +42,7 @@ const BUFFER_KEPT_BYTES: usize = 4 << 20;
 const FRAMING_BYTES: u64 = 256;
 
 /// How the journal's files are laid out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     /// Of a segment.
     pub(crate) segment_bytes: u64,
@@ -127,10 +127,15 @@ impl Journal {
         }
     }
 
-    /// Make everything that was added durable. Nothing of it may be acted on before.
-    pub(crate) fn commit(&mut self) -> Result<(), Broken> {
+    /// Bytes that were added and are not durable yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Make everything that was added durable, and say whether anything was. Nothing of it may be acted on before.
+    pub(crate) fn commit(&mut self) -> Result<bool, Broken> {
         if self.buffer.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.file.write_all_at(&self.buffer, self.written).map_err(|source| self.broken("write", source))?;
         self.file.sync_data().map_err(|source| self.broken("sync", source))?;
@@ -140,7 +145,7 @@ impl Journal {
         self.log.publish(self.durable);
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_KEPT_BYTES);
-        Ok(())
+        Ok(true)
     }
 
     /// Go on in the next file, of at least so many bytes.

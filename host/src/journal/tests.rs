@@ -8,14 +8,25 @@ use balm_core::{
     time::Timestamp,
 };
 
-use super::{open::OpenError, *};
+use super::*;
 use crate::test_dir::TestDir;
 
 const SMALL: Layout = Layout { segment_bytes: 8 << 10, reserve_bytes: 0 };
 
+impl Journal {
+    /// From now on it takes what is written to it, and cannot sync it.
+    pub(crate) fn cannot_sync(&mut self) {
+        self.file = fs::OpenOptions::new().write(true).open("/dev/null").expect("it is there on every Linux");
+    }
+}
+
 fn record(seq: u64, more: bool) -> Record {
     let fact = Fact::ClockJumped(ClockJumped { by_ms: seq });
     Record { seq: Seq(seq), at: Timestamp::from_millis(seq), more, fact }
+}
+
+fn open(data: &std::path::Path, layout: Layout, each: impl FnMut(Record)) -> Result<Opened, OpenError> {
+    read(data, Chain::START, each)?.open(layout)
 }
 
 fn open_all(data: &std::path::Path) -> Result<(Opened, Vec<u64>), OpenError> {
@@ -144,4 +155,34 @@ fn without_the_reserve_there_is_no_room() {
     let mut opened = open(dir.path(), greedy, |_| {}).unwrap();
     let told = opened.journal.room().unwrap_err();
     assert!(told.contains("MiB are kept in reserve: make room"), "{told}");
+}
+
+#[test]
+fn what_cannot_be_synced_is_published_to_nobody() {
+    let dir = TestDir::new("journal-sync");
+    write(dir.path(), 1);
+    let (mut opened, _) = open_all(dir.path()).unwrap();
+    opened.journal.cannot_sync();
+    opened.journal.append(&[record(3, false)]).unwrap();
+    let broken = opened.journal.commit().unwrap_err();
+    assert_eq!(broken.what, "sync");
+    assert_eq!(opened.log.durable().seq, Seq(2));
+    assert!(opened.log.read(Seq(3)).is_err());
+}
+
+#[test]
+fn whoever_reads_a_file_that_was_dropped_meanwhile_is_told_to_do_it_again() {
+    let dir = TestDir::new("journal-overtaken");
+    write(dir.path(), 100);
+    let found = files::list(&dir.path().join("journal")).unwrap();
+    assert!(found.len() > 2);
+    for (_, path) in &found[..2] {
+        // Listed, and not there when it is opened.
+        let aside = dir.path().join("aside");
+        fs::rename(path, &aside).unwrap();
+        std::os::unix::fs::symlink("nowhere", path).unwrap();
+        assert!(matches!(scan(dir.path(), |_, _, _| {}), Err(OpenError::Overtaken)), "{}", path.display());
+        fs::rename(&aside, path).unwrap();
+    }
+    assert!(scan(dir.path(), |_, _, _| {}).is_ok());
 }

@@ -7,9 +7,7 @@ use std::{thread, time::Duration};
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-/// How far the thread stands back. At 10 a busy host's other threads get nine
-/// tenths of a processor that they share with it (sched(7)).
-const NICENESS: i32 = 10;
+use crate::priority;
 
 /// How long one piece of work may take: the questions of many policies, each within its own limits.
 const MOST: Duration = Duration::from_secs(90);
@@ -19,8 +17,7 @@ pub(super) async fn run<T: Send + 'static>(work: impl Future<Output = T> + Send 
     let (tell, told) = oneshot::channel();
     let runtime = Handle::current();
     let started = thread::Builder::new().name("balm-aside".into()).spawn(move || {
-        // Without it the work is done all the same.
-        let _ = rustix::process::setpriority_process(None, NICENESS);
+        priority::stand_back();
         let _ = tell.send(runtime.block_on(work));
     });
     started.map_err(|error| format!("a thread to ask it on cannot be started: {error}"))?;

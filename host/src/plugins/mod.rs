@@ -21,12 +21,12 @@ use balm_core::{
     json::Json,
     name::{PluginName, PolicyName},
 };
-use balm_sandbox::Plugin;
+use balm_sandbox::{Class, Plugin};
 
 use crate::compile::Compiler;
 
 /// Bytes of a file that are read at most: one more than a plugin may have, so that its size is refused and not cut.
-const READ_BYTES: u64 = (4 << 20) + 1;
+const READ_BYTES: u64 = Class::Runtime.most_bytes() as u64 + 1;
 
 /// Below the data directory: the bytes of every version that was ever in force.
 const KEPT: &str = "plugins";
@@ -64,7 +64,7 @@ impl Plugins {
         versions.retain(|digest, _| in_force.contains(digest));
     }
 
-    /// Compile and ask a file that was read, unless it is in memory under this name already.
+    /// Compile and ask a file that was read, unless it is in memory under this name already. See [`permitted`].
     pub(crate) async fn compile(&self, name: &PluginName, bytes: &[u8]) -> Result<Arc<Plugin>, String> {
         if let Some(known) = self.get(&Digest::of(&[bytes])).filter(|known| known.name() == name) {
             return Ok(known);
@@ -122,6 +122,19 @@ impl Plugins {
         file.sync_all()?;
         fs::rename(part, path)?;
         fs::File::open(&self.kept)?.sync_all()
+    }
+}
+
+/// Whether plugins of this size may be compiled where those up to a class may. What fits no class is refused by its size later.
+pub(crate) fn permitted(bytes: &[u8], most: Class) -> Result<(), String> {
+    match Class::of(bytes.len()) {
+        Some(class) if class > most => Err(format!(
+            "it has {} bytes, and a {most} plugin at most {}: if it carries the runtime of its language, permit that with \
+             plugin-class = \"{class}\" in balm.toml",
+            bytes.len(),
+            most.most_bytes()
+        )),
+        Some(_) | None => Ok(()),
     }
 }
 

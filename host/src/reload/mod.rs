@@ -6,18 +6,23 @@
 //! It refuses to know what any key of a configuration means.
 
 mod shown;
+mod stopped;
 mod unit;
 mod whole;
+mod wish;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use balm_core::{
     caps,
     configuration::Configuration,
+    digest::Digest,
     input::{Arrived, Input, Reply},
     json::Json,
     name::{PluginName, PolicyName, Seq},
     record::{ConfigurationPart, ConfigurationRefused, Person, PluginActivated, PluginRefused},
+    state::State,
+    versions::{Versions, record::Cause},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -26,7 +31,11 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-pub(crate) use self::shown::{PluginShown, PluginState, Shown};
+use self::stopped::Stopped;
+pub(crate) use self::{
+    shown::{PluginShown, PluginState, Shown},
+    wish::Wish,
+};
 use crate::{
     config::{self, Config, Wrong},
     engine::{Ended, Inbox},
@@ -50,12 +59,37 @@ pub(crate) struct Parts {
     pub(crate) shown: Arc<Shown>,
 }
 
+/// The versions in force, and those that are known, as the records say.
+pub(crate) struct Known {
+    pub(crate) in_force: BTreeMap<PluginName, PluginActivated>,
+    pub(crate) versions: BTreeMap<PluginName, Versions>,
+    pub(crate) candidates: BTreeMap<PluginName, Digest>,
+}
+
+impl Known {
+    /// Of a state.
+    pub(crate) fn of(state: &State) -> Self {
+        let candidates = state.candidates.iter().map(|(plugin, candidate)| (plugin.clone(), candidate.digest));
+        Self { in_force: state.plugins.clone(), versions: state.versions.clone(), candidates: candidates.collect() }
+    }
+}
+
 /// Knows what is in force, and changes it.
 pub(crate) struct Loader {
     parts: Parts,
+    /// Where what was compiled for a person comes back.
+    requests: Requests,
     /// As it is in force: what was refused is not in it.
     config: Config,
     in_force: BTreeMap<PluginName, PluginActivated>,
+    /// Files that are in the records already. The same again puts nothing in force: a person may have chosen otherwise since.
+    filed: BTreeMap<PluginName, Digest>,
+    /// What was in force before: it stays in memory, so that going back to it is the matter of a record.
+    before: BTreeMap<PluginName, Digest>,
+    /// What is compared with what is in force.
+    candidates: BTreeMap<PluginName, Digest>,
+    /// Versions in quarantine, with the stop.
+    stopped: Stopped,
     removed: BTreeMap<PluginName, PluginActivated>,
     refused: BTreeMap<PluginName, PluginRefused>,
     wrong: BTreeMap<ConfigurationPart, Vec<String>>,
@@ -67,8 +101,9 @@ pub(crate) struct Loader {
     trouble: Option<String>,
 }
 
-/// A person wants the configuration to be read again.
+/// A person wants something.
 pub(crate) struct Request {
+    wish: Wish,
     by: Person,
     reply: oneshot::Sender<Answer>,
 }
@@ -87,11 +122,11 @@ pub(crate) fn requests() -> (Requests, mpsc::Receiver<Request>) {
 }
 
 impl Requests {
-    /// Have the configuration read again.
-    pub(crate) async fn reload(&self, by: Person) -> Answer {
+    /// Have something done.
+    pub(crate) async fn ask(&self, wish: Wish, by: Person) -> Answer {
         let (reply, replied) = oneshot::channel();
-        let waits = self.0.try_send(Request { by, reply });
-        waits.map_err(|_| "others wait for a reload already, or the host ends".to_owned())?;
+        let waits = self.0.try_send(Request { wish, by, reply });
+        waits.map_err(|_| "too many others wait for the same, or the host ends: try again".to_owned())?;
         replied.await.unwrap_or_else(|_| Err("the host ends".into()))
     }
 
@@ -102,7 +137,7 @@ impl Requests {
             while hangup.recv().await.is_some() {
                 let by = Person { who: "a user of this machine".into(), why: "SIGHUP".into() };
                 // What came of it is recorded and logged; nobody waits for it.
-                let _ = self.reload(by).await;
+                let _ = self.ask(Wish::Reload, by).await;
             }
         });
         Ok(())
@@ -111,11 +146,18 @@ impl Requests {
 
 impl Loader {
     /// What is in force as the records say. [`Loader::start`] comes first.
-    pub(crate) fn new(parts: Parts, config: Config, in_force: BTreeMap<PluginName, PluginActivated>) -> Self {
+    pub(crate) fn new(parts: Parts, requests: Requests, config: Config, known: Known) -> Self {
+        let Known { in_force, versions, candidates } = known;
+        let filed = |(name, versions): (&PluginName, &Versions)| Some((name.clone(), versions.file()?));
         Self {
             parts,
+            requests,
             config,
             in_force,
+            filed: versions.iter().filter_map(filed).collect(),
+            before: BTreeMap::new(),
+            candidates,
+            stopped: Stopped::new(),
             removed: BTreeMap::new(),
             refused: BTreeMap::new(),
             wrong: BTreeMap::new(),
@@ -134,7 +176,7 @@ impl Loader {
             let done = tokio::select! {
                 () = async { drop(ending.wait_for(|ending| *ending).await) } => return,
                 request = requests.recv() => match request {
-                    Some(Request { by, reply }) => self.reload(by).await.map(|answer| drop(reply.send(answer))),
+                    Some(request) => self.hear(request).await,
                     None => return,
                 },
                 _ = looks.tick() => self.look().await,
@@ -148,7 +190,7 @@ impl Loader {
     /// Look at the directories, and take in what is at rest.
     async fn look(&mut self) -> Result<(), Ended> {
         match block_in_place(|| self.watch.look(&self.config.plugins, Instant::now())) {
-            Ok(_) if !self.watch.found_any() && !self.in_force.is_empty() => {
+            Ok(_) if !self.watch.found_any() && !self.filed.is_empty() => {
                 self.complain("it has no plugin any more: everything in force stays as it is");
             }
             Ok(at_rest) => {
@@ -159,12 +201,13 @@ impl Loader {
             }
             Err(error) => self.complain(&format!("it cannot be read, and everything in force stays: {error}")),
         }
-        self.look_at_guardrails().await
+        self.look_at_guardrails().await?;
+        self.look_at_stops().await
     }
 
     /// Of what is at rest, what was not taken in as it is; and what is gone.
     fn changed(&mut self, at_rest: BTreeMap<PluginName, AtRest>) -> Vec<(PluginName, AtRest)> {
-        let known = self.taken.keys().chain(self.in_force.keys()).chain(self.config.policies.beside.keys());
+        let known = self.taken.keys().chain(self.filed.keys()).chain(self.config.policies.beside.keys());
         let gone: Vec<_> = known.filter(|name| self.watch.is_gone(name)).cloned().collect();
         let gone = gone.into_iter().map(|name| (name, AtRest::gone()));
         let changed = at_rest.into_iter().filter(|(name, found)| self.taken.get(name) != Some(&found.files));
@@ -222,7 +265,7 @@ impl Loader {
             return Ok(None);
         }
         let seq = match self.parts.inbox.insist(Input::Arrived(Box::new(arrived.clone()))).await? {
-            Reply::Recorded(seq) => seq,
+            Reply::Recorded(seq) | Reply::Waits(seq, _) => seq,
             Reply::Refused(why) | Reply::Overloaded(why) => {
                 // Its rules were compiled a moment ago, by the same code.
                 tracing::error!(why, "what was found good was refused by the core: this is a bug of Balm");
@@ -231,6 +274,9 @@ impl Loader {
         };
         for removed in arrived.removed {
             tracing::warn!(plugin = %removed.plugin, why = removed.why, "a plugin is in force no longer");
+            if removed.by.is_none() {
+                self.filed.remove(&removed.plugin);
+            }
             let version = self.in_force.remove(&removed.plugin);
             self.removed.extend(version.map(|version| (removed.plugin, version)));
             if self.removed.len() > caps::PLUGINS {
@@ -240,14 +286,20 @@ impl Loader {
         for activated in arrived.activated {
             tracing::info!(plugin = %activated.plugin, digest = activated.digest.short(), "a plugin is in force");
             self.removed.remove(&activated.plugin);
-            self.in_force.insert(activated.plugin.clone(), activated);
+            if activated.cause == Cause::Directory {
+                self.filed.insert(activated.plugin.clone(), activated.digest);
+            }
+            if let Some(before) = self.in_force.insert(activated.plugin.clone(), activated) {
+                self.before.insert(before.plugin, before.digest);
+            }
         }
         if let Some(configuration) = arrived.configuration {
             tracing::info!(record = seq.0, "a configuration is in force");
             self.config.core = configuration;
         }
-        let in_force = self.in_force.values().map(|version| version.digest).collect();
-        block_in_place(|| self.parts.plugins.keep_only(&in_force));
+        let others = self.before.values().chain(self.candidates.values()).copied();
+        let in_memory = self.in_force.values().map(|version| version.digest).chain(others).collect();
+        block_in_place(|| self.parts.plugins.keep_only(&in_memory));
         self.show();
         Ok(Some(seq))
     }

@@ -109,7 +109,10 @@ fn plugin(loader: &Loader, name: &PluginName) -> PluginShown {
         None if refused.is_some() || is_wrong => PluginState::Refused,
         None => PluginState::Removed,
     };
-    let missing = || format!("there is no {name}.wasm in {}", loader.config.plugins.display());
+    let missing = || match loader.filed.contains_key(name) {
+        true => "it was disabled; `balm plugin activate` chooses a version".to_owned(),
+        false => format!("there is no {name}.wasm in {}", loader.config.plugins.display()),
+    };
     let policies = loader.config.core.policies.iter().filter(|(_, policy)| policy.plugin == *name);
     PluginShown {
         plugin: name.clone(),

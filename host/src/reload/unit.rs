@@ -12,8 +12,9 @@ use balm_core::{
     input::Arrived,
     name::PluginName,
     record::{ConfigurationPart, PluginActivated, PluginRefused, PluginRemoved},
+    versions::record::Cause,
 };
-use balm_sandbox::Plugin;
+use balm_sandbox::{Class, Plugin};
 use tokio::task::block_in_place;
 
 use super::{Loader, mistakes_of, not_accepted, settings_of};
@@ -23,7 +24,7 @@ use crate::{
     plugins::{
         Plugins,
         directory::{self, AtRest, Files, LOOK_EVERY, WHOLE_WITHIN},
-        read_once,
+        permitted, read_once,
     },
 };
 
@@ -112,7 +113,19 @@ impl Loader {
                 let refuse = |digest, why: String| Refusal::Plugin(self.refused(name, digest, &why));
                 let bytes = bytes.map_err(|why| refuse(None, why))?;
                 let digest = Digest::of(&[&bytes]);
-                let plugin = self.version(name, &bytes).await.map_err(|why| refuse(Some(digest), why))?;
+                if in_force != Some(digest) && self.filed.get(name) == Some(&digest) {
+                    // A person chose otherwise since it was put there: it stays so until another file is there.
+                    self.chosen_accepts(name, &configuration, &policies).await?;
+                    arrived.configuration = self.if_new(configuration);
+                    return Ok(Change { arrived, policies });
+                }
+                if let Some(why) = self.quarantine(digest).filter(|_| in_force != Some(digest)) {
+                    return Err(refuse(Some(digest), why));
+                }
+                let plugin = self
+                    .version(self.config.plugin_class, name, &bytes)
+                    .await
+                    .map_err(|why| refuse(Some(digest), why))?;
                 let accepted = Plugins::accepts(Arc::clone(&plugin), settings_of(&configuration, name)).await;
                 match accepted {
                     Err((policy, why)) if in_force == Some(digest) => {
@@ -129,13 +142,31 @@ impl Loader {
                 kept.map_err(|why| refuse(Some(digest), why))?;
                 arrived.activated.extend((in_force != Some(digest)).then(|| activated(&plugin)));
             }
-            None => arrived.removed.extend(in_force.map(|digest| self.gone(name, digest))),
+            // What came otherwise than by a file does not go with one.
+            None if self.filed.contains_key(name) => {
+                arrived.removed.extend(in_force.map(|digest| self.gone(name, digest)));
+            }
+            None => self.chosen_accepts(name, &configuration, &policies).await?,
         }
         if let Some(written) = beside.filter(|written| written.policy.plugin != *name) {
             self.other_accepts(&written, &policies).await?;
         }
         arrived.configuration = self.if_new(configuration);
         Ok(Change { arrived, policies })
+    }
+
+    /// The version in force, which a person chose, accepts the settings as they are now; or there is none.
+    async fn chosen_accepts(
+        &self,
+        name: &PluginName,
+        configuration: &Configuration,
+        policies: &Policies,
+    ) -> Result<(), Refusal> {
+        let in_force = self.in_force.get(name).and_then(|version| self.parts.plugins.get(&version.digest));
+        let Some(plugin) = in_force else { return Ok(()) };
+        Plugins::accepts(plugin, settings_of(configuration, name)).await.map_err(|(policy, why)| {
+            Refusal::Policy(vec![policies.mistake(&policy, not_accepted(name, &why)).to_string()])
+        })
     }
 
     /// A file beside one plugin may put another one to work.
@@ -149,8 +180,9 @@ impl Loader {
         })
     }
 
-    /// Compile and ask what was read of a plugin's file.
-    pub(super) async fn version(&self, name: &PluginName, bytes: &[u8]) -> Result<Arc<Plugin>, String> {
+    /// Compile and ask what was read of a plugin's file, if plugins of its class may be.
+    pub(super) async fn version(&self, most: Class, name: &PluginName, bytes: &[u8]) -> Result<Arc<Plugin>, String> {
+        permitted(bytes, most)?;
         if self.in_force.len() >= caps::PLUGINS && !self.in_force.contains_key(name) {
             return Err(format!("{} plugins are in force already, and that is the most", caps::PLUGINS));
         }
@@ -165,7 +197,7 @@ impl Loader {
     pub(super) fn gone(&self, name: &PluginName, digest: Digest) -> PluginRemoved {
         let file = directory::wasm(&self.config.plugins, name);
         let why = format!("{} is gone; its policies are idle until it is there again", file.display());
-        PluginRemoved { plugin: name.clone(), digest, why }
+        PluginRemoved { plugin: name.clone(), digest, why, by: None }
     }
 }
 
@@ -176,5 +208,6 @@ pub(super) fn activated(plugin: &Plugin) -> PluginActivated {
         digest: plugin.digest(),
         bytes: plugin.bytes(),
         manifest: plugin.manifest().clone(),
+        cause: Cause::Directory,
     }
 }

@@ -43,9 +43,15 @@ impl Loader {
     /// Bring the versions in force into memory, take in what lies in the directory, and let evaluations begin. `previous` is
     /// what was in force before this start.
     pub(crate) async fn start(&mut self, previous: &Configuration) -> Result<(), Ended> {
+        self.see_stops().await;
         for (name, version) in &self.in_force {
             if let Err(why) = self.parts.plugins.restore(name, version.digest).await {
                 tracing::error!(plugin = %name, why, "the version in force could not be loaded");
+            }
+        }
+        for (name, candidate) in &self.candidates {
+            if let Err(why) = self.parts.plugins.restore(name, *candidate).await {
+                tracing::error!(plugin = %name, why, "the candidate could not be loaded");
             }
         }
         let mut tries = 1;
@@ -178,7 +184,7 @@ impl Loader {
 
     /// A directory that lost all its plugins at once was lost itself, most likely: it changes nothing.
     fn counts(&self, look: &Look) -> bool {
-        self.in_force.is_empty() || look.values().any(|files| files.wasm.is_some())
+        self.filed.is_empty() || look.values().any(|files| files.wasm.is_some())
     }
 
     async fn together(&mut self, config: &Config, look: &Look) -> Together {
@@ -194,7 +200,7 @@ impl Loader {
         }
         if self.counts(look) {
             let is_gone = |name: &PluginName| look.get(name).is_none_or(|files| files.wasm.is_none());
-            let gone = self.in_force.values().filter(|version| is_gone(&version.plugin));
+            let gone = self.in_force.values().filter(|v| self.filed.contains_key(&v.plugin) && is_gone(&v.plugin));
             together.arrived.removed.extend(gone.map(|version| self.gone(&version.plugin, version.digest)));
         }
         together.unaccepted = self.unaccepted(config, &together.arrived).await;
@@ -208,11 +214,15 @@ impl Loader {
         let digest = Digest::of(&[&bytes]);
         let refuse = |why: String| self.refused(name, Some(digest), &why);
         let known = self.in_force.get(name).is_some_and(|version| version.digest == digest);
+        let chosen_otherwise = !known && self.filed.get(name) == Some(&digest);
         // What is not whole yet is taken in by a later look.
-        if known && self.parts.plugins.get(&digest).is_some() || directory::ends_early(&bytes) {
+        if chosen_otherwise || known && self.parts.plugins.get(&digest).is_some() || directory::ends_early(&bytes) {
             return Ok(None);
         }
-        let plugin = self.version(name, &bytes).await.map_err(refuse)?;
+        if let Some(why) = self.quarantine(digest).filter(|_| !known) {
+            return Err(refuse(why));
+        }
+        let plugin = self.version(config.plugin_class, name, &bytes).await.map_err(refuse)?;
         let accepted = Plugins::accepts(Arc::clone(&plugin), settings_of(&config.core, name)).await;
         accepted
             .map_err(|(policy, why)| refuse(format!("it does not accept the settings of policy {policy}: {why}")))?;

@@ -17,7 +17,6 @@ use std::{
 };
 
 use balm_core::{
-    digest::Digest,
     evaluation::{Capsule, Conclusion, FailureKind, Input},
     name::{PluginName, Seq},
     record::Fact,
@@ -85,15 +84,14 @@ pub(crate) fn survey(
     history: &History,
     wanted: impl Fn(Seq, &Capsule, Option<&PluginName>) -> bool,
 ) -> Result<Survey, ReplayError> {
-    let (mut survey, mut names) = (Survey::default(), BTreeMap::<Digest, PluginName>::new());
+    let (mut survey, mut past) = (Survey::default(), Past::keeping(Uses::new()));
     history.each(|record| {
         survey.newest = record.at;
-        match &record.fact {
-            Fact::PluginActivated(plugin) => drop(names.insert(plugin.digest, plugin.plugin.clone())),
-            Fact::Evaluated(capsule) if wanted(record.seq, capsule, names.get(&capsule.plugin)) => {
-                survey.mentions.push(Mention { seq: record.seq, at: record.at, alert: capsule.alert });
-            }
-            _ => {}
+        past.remember(record);
+        if let Fact::Evaluated(capsule) = &record.fact
+            && wanted(record.seq, capsule, past.name(capsule))
+        {
+            survey.mentions.push(Mention { seq: record.seq, at: record.at, alert: capsule.alert });
         }
     })?;
     Ok(survey)
@@ -136,7 +134,7 @@ impl Survey {
                     at: record.at,
                     capsule: capsule.clone(),
                     input,
-                    name: past.name(&capsule.plugin).cloned(),
+                    name: past.name(capsule).cloned(),
                     same_engine: past.engine() == ENGINE_VERSION,
                 });
                 each(record.seq, case);
@@ -207,6 +205,8 @@ pub(crate) struct Replayed {
     pub(crate) differences: Vec<(Seq, Box<Capsule>, Difference)>,
     /// Evaluations that need not come out the same, by how they ended.
     pub(crate) by_the_clock: BTreeMap<String, u64>,
+    /// Evaluations that name a record that is no longer kept.
+    pub(crate) dropped: u64,
     /// Evaluations that could not be made again, by why.
     pub(crate) left_out: BTreeMap<String, u64>,
 }
@@ -246,6 +246,7 @@ pub(crate) fn replay_all(history: &History, survey: &Survey, shelf: &mut Shelf) 
         |hand_out: &mut dyn FnMut((Arc<Plugin>, Case))| {
             survey.cases(history, |_, case| match ready(case, shelf) {
                 Ok(ready) => hand_out(ready),
+                Err(Unready::Dropped) => whole.dropped += 1,
                 Err(Unready::ByTheClock(how)) => *whole.by_the_clock.entry(how).or_default() += 1,
                 Err(Unready::LeftOut(why)) => *whole.left_out.entry(why).or_default() += 1,
             })
@@ -257,12 +258,16 @@ pub(crate) fn replay_all(history: &History, survey: &Survey, shelf: &mut Shelf) 
 }
 
 enum Unready {
+    Dropped,
     ByTheClock(String),
     LeftOut(String),
 }
 
 fn ready(case: Result<Case, Missing>, shelf: &mut Shelf) -> Result<(Arc<Plugin>, Case), Unready> {
-    let case = case.map_err(|missing| Unready::LeftOut(missing.to_string()))?;
+    let case = case.map_err(|missing| match missing {
+        Missing::Dropped(_) => Unready::Dropped,
+        missing => Unready::LeftOut(missing.to_string()),
+    })?;
     if let Conclusion::Failed(failure) = &case.capsule.conclusion
         && !replay::is_repeatable(&case.capsule.conclusion)
     {

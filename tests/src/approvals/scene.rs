@@ -6,7 +6,9 @@ use balm_catalogue::ecs;
 use balm_core::{
     alert::{Alert, Status},
     approval::{Approver, Said, Speaker, Terms, record::Saying},
-    configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
+    configuration::{
+        Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing, Window,
+    },
     digest::Digest,
     engine::{Engine, genesis},
     evaluation::{Capsule, Conclusion, Decision, Proposal, Trigger},
@@ -18,9 +20,10 @@ use balm_core::{
     name::{EpisodeId, IntentId, PolicyName, Seq},
     record::{
         AccountChecked, CallResult, Fact, HostStarted, IntentEnd, Manifest, Person, PluginActivated, PluginRemoved,
-        Purpose, Record, StopScope, Verdict,
+        Purpose, Record, StopEngaged, StopScope, Verdict,
     },
     recovery,
+    state::State,
     target::Target,
     time::Timestamp,
 };
@@ -131,7 +134,8 @@ impl Scene {
         });
         engine.recovered().expect("the rules compile");
         let (before, after) = (self.engine.state(), engine.state());
-        if before.approvals != after.approvals || before.intents != after.intents || before.seq != after.seq {
+        let judges_by = |state: &State| format!("{:?}", state.guarded());
+        if before.seq != after.seq || judges_by(before) != judges_by(after) {
             self.complaints.push(format!("after record {} the journal says something else", before.seq));
         }
         self.engine = engine;
@@ -405,13 +409,20 @@ impl Scene {
             ..Manifest::default()
         };
         let (plugin, digest) = ("scale-ecs-service".parse().expect("a name"), Digest::of(&[bytes]));
-        let activated = PluginActivated { plugin, digest, bytes: 6, manifest };
+        let activated = PluginActivated {
+            plugin,
+            digest,
+            bytes: 6,
+            manifest,
+            cause: balm_core::versions::record::Cause::Directory,
+        };
         self.take(Input::PluginActivated(Box::new(activated)));
     }
 
     pub(super) fn plugin_goes(&mut self) {
         let plugin = "scale-ecs-service".parse().expect("a name");
-        let removed = PluginRemoved { plugin, digest: Digest::of(&[b"plugin"]), why: "its file is gone".into() };
+        let removed =
+            PluginRemoved { plugin, digest: Digest::of(&[b"plugin"]), why: "its file is gone".into(), by: None };
         let arrived = balm_core::input::Arrived { removed: vec![removed], ..balm_core::input::Arrived::default() };
         self.take(Input::Arrived(Box::new(arrived)));
     }
@@ -422,11 +433,11 @@ impl Scene {
     }
 
     pub(super) fn stop(&mut self, scope: StopScope) {
-        self.take(Input::Stop(scope, Person { who: "ada".into(), why: "odd".into() }));
+        self.take(Input::Stop(StopEngaged::by_person(scope, Person { who: "ada".into(), why: "odd".into() })));
     }
 
     pub(super) fn resume(&mut self, scope: StopScope) {
-        self.take(Input::Resume(Resume::Scope(scope), Person { who: "ada".into(), why: "mended".into() }));
+        self.take(Input::Resume(Resume::Scope(scope), None, Person { who: "ada".into(), why: "mended".into() }));
     }
 }
 
@@ -466,15 +477,22 @@ fn configuration(needs: Needs) -> Configuration {
         .into(),
         guardrails: Guardrails {
             rules: [("web.cedar".to_owned(), rules_for(approvals))].into(),
-            limits: vec![Limit { scope: Scope::Everything, only: Filter::default(), count: 2, window_ms: 3_600_000 }],
+            limits: vec![Limit {
+                scope: Scope::Everything,
+                only: Filter::default(),
+                count: 2,
+                window: Window::of_ms(3_600_000),
+            }],
             bounds: vec![Bound { minimum: Some(2), maximum: Some(12), ..Bound::default() }],
             opposes_for_ms: 300_000,
+            ..Guardrails::default()
         },
         accounts: [(target.account, vec![target.region])].into(),
         notifiers: vec!["log".parse().expect("a name")],
         paced: vec![],
         checkpoints: vec![],
         timing: Timing::default(),
+        quarantine_after: 0,
         approval: Terms { expires_after_ms: EXPIRES_S * 1000, approvers },
     }
 }

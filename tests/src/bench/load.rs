@@ -36,13 +36,22 @@ const DRAIN_MOST: Duration = Duration::from_secs(600);
 /// The fingerprint in the rendered request, where each one's own is written.
 const PLACE: &str = "f1f2f3f4f5f6f7f8";
 
-/// What is posted, and how it is named in the figures.
+/// What is posted.
 #[derive(Clone, Copy, Debug)]
-pub struct Load {
+pub struct Offer {
     /// Alerts of one body.
     pub alerts: usize,
     /// For how long.
     pub lasts: Duration,
+    /// Alerts in a second, if not as many as are answered.
+    pub rate: Option<u32>,
+}
+
+/// What is posted, and how it is named in the figures.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// What is posted.
+    pub offer: Offer,
     /// Key of requests or alerts acknowledged in a second.
     pub key: &'static str,
     /// Key of the audit database's lag at the end of the load.
@@ -56,11 +65,9 @@ pub fn measure(load: Load, figures: &mut Figures) -> anyhow::Result<()> {
     let cloud = Cloud::start(1, Options::default(), None);
     cloud.create_service("web", 4);
     let files = Files::new(Dir::new("bench"), &cloud.endpoint());
-    // Alerts that keep firing are looked at again: not while what was posted is still being evaluated.
-    let seldom = configuration(&cloud.endpoint(), "shadow").replace("out-pause = 60", "out-pause = 86400");
-    files.write("balm.toml", &seldom);
+    files.write("balm.toml", &seldom(&configuration(&cloud.endpoint(), "shadow")));
     let host = files.start();
-    let (acknowledged, took) = post(&host.alerts, load)?;
+    let (acknowledged, took) = post(&host.alerts, load.offer)?;
     let ended = Instant::now();
     let (_, at_the_end) = waited(&files, ended, |_| true)?;
     let sequence = at_the_end["seq"].as_u64().context("a status without seq")?;
@@ -90,6 +97,11 @@ pub fn measure(load: Load, figures: &mut Figures) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Alerts that keep firing are looked at again: not while what was posted is still being evaluated.
+pub(crate) fn seldom(configuration: &str) -> String {
+    configuration.replace("out-pause = 60", "out-pause = 86400")
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
 fn rate(count: u64, took: Duration) -> f64 {
     count as f64 / took.as_secs_f64()
@@ -108,22 +120,24 @@ fn waited(files: &Files, since: Instant, mut is_so: impl FnMut(&Value) -> bool) 
 }
 
 /// Alerts that were answered 200, and the time that it took.
-fn post(address: &str, load: Load) -> anyhow::Result<(u64, Duration)> {
-    let request = Arc::new(Request::render(address, load.alerts));
+pub(super) fn post(address: &str, offer: Offer) -> anyhow::Result<(u64, Duration)> {
+    let request = Arc::new(Request::render(address, offer.alerts));
     let (number, acknowledged, over) =
         (Arc::new(AtomicU64::new(1)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut connections = Vec::new();
+        let since = Instant::now();
+        let due = move |first: u64| offer.rate.map(|rate| since + Duration::from_secs(first) / rate);
         for _ in 0..CONNECTIONS {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             let (request, number) = (Arc::clone(&request), Arc::clone(&number));
             let (acknowledged, over) = (Arc::clone(&acknowledged), Arc::clone(&over));
-            connections.push(tokio::spawn(async move { one(stream, &request, &number, &acknowledged, &over).await }));
+            connections
+                .push(tokio::spawn(async move { one(stream, &request, &number, &acknowledged, &over, due).await }));
         }
-        let since = Instant::now();
-        tokio::time::sleep(load.lasts).await;
+        tokio::time::sleep(offer.lasts).await;
         over.store(true, Relaxed);
         for connection in connections {
             connection.await??;
@@ -138,14 +152,16 @@ async fn one(
     number: &AtomicU64,
     acknowledged: &AtomicU64,
     over: &AtomicBool,
+    due: impl Fn(u64) -> Option<Instant>,
 ) -> anyhow::Result<()> {
     let mut bytes = request.bytes.clone();
     let mut answer = vec![0; 4096];
     while !over.load(Relaxed) {
         let first = number.fetch_add(request.places.len() as u64, Relaxed);
-        for (own, place) in (first..).zip(&request.places) {
-            bytes[*place..place + PLACE.len()].copy_from_slice(format!("{own:016x}").as_bytes());
+        if let Some(due) = due(first) {
+            tokio::time::sleep_until(due.into()).await;
         }
+        request.number(&mut bytes, first);
         stream.write_all(&bytes).await?;
         match status(&mut stream, &mut answer).await? {
             200 => drop(acknowledged.fetch_add(request.places.len() as u64, Relaxed)),
@@ -175,13 +191,13 @@ async fn status(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<u16
 }
 
 /// A request, and where its fingerprints are.
-struct Request {
+pub(super) struct Request {
     bytes: Vec<u8>,
     places: Vec<usize>,
 }
 
 impl Request {
-    fn render(address: &str, alerts: usize) -> Self {
+    pub(super) fn render(address: &str, alerts: usize) -> Self {
         let alert = Alert { fingerprint: PLACE.into(), ..Alert::firing("HighCpu", "web", 0) };
         let body = body(&vec![alert; alerts]);
         let head = format!(
@@ -194,5 +210,19 @@ impl Request {
             bytes.windows(PLACE.len()).enumerate().filter(|(_, at)| *at == PLACE.as_bytes()).map(|(i, _)| i).collect();
         assert_eq!(places.len(), alerts, "each alert has one fingerprint");
         Self { bytes, places }
+    }
+
+    /// Post it, with fingerprints from a number on, and read the answer's status.
+    pub(super) async fn send(&self, stream: &mut TcpStream, first: u64, answer: &mut [u8]) -> anyhow::Result<u16> {
+        let mut bytes = self.bytes.clone();
+        self.number(&mut bytes, first);
+        stream.write_all(&bytes).await?;
+        status(stream, answer).await
+    }
+
+    fn number(&self, bytes: &mut [u8], first: u64) {
+        for (own, place) in (first..).zip(&self.places) {
+            bytes[*place..place + PLACE.len()].copy_from_slice(format!("{own:016x}").as_bytes());
+        }
     }
 }

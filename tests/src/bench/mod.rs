@@ -2,9 +2,14 @@
 //!
 //! Figures are counted from what is durable (the journal, the cloud's call log), never from what a client believes.
 
+pub mod acknowledge;
 pub mod act;
 pub mod backtest;
 pub mod decide;
+pub mod guard;
+pub mod history;
+pub mod journal;
+pub mod languages;
 pub mod load;
 pub mod raw;
 

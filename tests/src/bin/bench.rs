@@ -2,20 +2,30 @@
 
 use std::time::Duration;
 
-use balm_tests::bench::{Figures, act, backtest, decide, load, raw};
+use balm_tests::bench::{Figures, acknowledge, act, backtest, decide, guard, history, journal, languages, load, raw};
 use clap::Parser;
+
+/// Alerts offered in a second over the whole time: what a host must sustain, and a little more. What it answers at most is
+/// measured for itself, since nothing is evaluated meanwhile and all of it waits afterwards.
+const OFFERED: u32 = 52_000;
+
+/// How long it is offered as many as it answers.
+const MOST_LASTS: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Parser)]
 struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, act (with decide and backtest) or load.
+    /// Only raw, guard, act (with decide and backtest), languages, load, acknowledge or history.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
     #[arg(long, default_value = "30")]
     seconds: u64,
+    /// Records of the history.
+    #[arg(long, default_value = "1000000")]
+    records: u64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -25,6 +35,10 @@ fn main() -> anyhow::Result<()> {
     let mut figures = Figures::new();
     if wanted("raw") {
         raw::measure(&mut figures)?;
+        journal::measure(&mut figures)?;
+    }
+    if wanted("guard") {
+        guard::measure(&mut figures)?;
     }
     if wanted("act") {
         let records = act::measure(&mut figures)?;
@@ -32,11 +46,14 @@ fn main() -> anyhow::Result<()> {
         runtime.block_on(decide::measure(&records, &mut figures))?;
         backtest::measure(&records, &mut figures)?;
     }
+    if wanted("languages") {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(languages::measure(&mut figures))?;
+    }
     if wanted("load") || wanted("requests") {
         eprintln!("loading a host with single alerts");
         let single = load::Load {
-            alerts: 1,
-            lasts,
+            offer: load::Offer { alerts: 1, lasts, rate: None },
             key: "ack_requests_per_s",
             audit: "audit_lag_s_single",
             drain: "drain_s_single",
@@ -45,8 +62,29 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("load") || wanted("bodies") {
         eprintln!("loading a host with bodies of 100 alerts");
-        let bodies = load::Load { alerts: 100, lasts, key: "ack_alerts_per_s", audit: "audit_lag_s", drain: "drain_s" };
+        let bodies = load::Load {
+            offer: load::Offer { alerts: 100, lasts, rate: Some(OFFERED) },
+            key: "ack_alerts_per_s",
+            audit: "audit_lag_s",
+            drain: "drain_s",
+        };
         load::measure(bodies, &mut figures)?;
+        eprintln!("loading a host with as many alerts as it answers");
+        let most = load::Load {
+            offer: load::Offer { lasts: lasts.min(MOST_LASTS), rate: None, ..bodies.offer },
+            key: "ack_alerts_most_per_s",
+            audit: "audit_lag_s_most",
+            drain: "drain_s_most",
+        };
+        load::measure(most, &mut figures)?;
+    }
+    if wanted("acknowledge") {
+        eprintln!("timing acknowledgements at 256 connections");
+        acknowledge::measure(&mut figures)?;
+    }
+    if wanted("history") {
+        eprintln!("writing a history of {} records, and starting a host on it", arguments.records);
+        history::measure(arguments.records, &mut figures)?;
     }
     if arguments.json {
         println!("{}", serde_json::to_string(&figures)?);

@@ -1,6 +1,14 @@
-//! Guests that need what is off: no toolchain of a policy needs it, and each has had its own advisories.
+//! Guests that need what is off: no toolchain of a policy needs it, and each has had its own advisories. Two features are on for
+//! the runtimes of languages, and get a guest nowhere.
 
-use super::{Ending::Refused, Hostile, component::Guest, guest};
+use balm_core::evaluation::FailureKind::OutOfFuel;
+
+use super::{
+    Ending::{Decides, Fails, Refused},
+    Hostile,
+    component::{Guest, SAYS},
+    guest,
+};
 
 const OFF: super::Ending = Refused("it cannot be compiled");
 
@@ -10,7 +18,7 @@ pub(super) const GUESTS: &[Hostile] = &[
     guest("waits_for_another_thread", waits_for_another_thread, OFF),
     guest("has_a_memory_of_64_bits", || module("(memory i64 1)"), OFF),
     guest("has_a_table_of_64_bits", || module("(table i64 1 funcref)"), OFF),
-    guest("has_two_memories_in_a_module", || module("(memory 1) (memory 1)"), OFF),
+    guest("has_two_memories_in_a_module", || module("(memory 1) (memory 1)"), Refused("memories in a module")),
     guest("has_pages_of_one_byte", || module("(memory 1 (pagesize 1))"), OFF),
     guest("collects_garbage", || module("(type (struct (field i32)))"), OFF),
     guest(
@@ -24,10 +32,10 @@ pub(super) const GUESTS: &[Hostile] = &[
         OFF,
     ),
     guest("throws_exceptions", || module("(tag $t) (func (throw $t))"), OFF),
-    guest("calls_in_its_tail", || module("(func $f (return_call $f))"), OFF),
+    guest("calls_in_its_tail", calls_in_its_tail, Fails(OutOfFuel, "instructions")),
     guest("computes_relaxed", computes_relaxed, OFF),
     guest("computes_with_128_bits", computes_with_128_bits, OFF),
-    guest("computes_its_constants", || module("(global i32 (i32.add (i32.const 1) (i32.const 1)))"), OFF),
+    guest("computes_its_constants", || module("(global i32 (i32.add (i32.const 1) (i32.const 1)))"), Decides(SAYS)),
     guest("switches_stacks", || module("(type $f (func)) (type $c (cont $f))"), OFF),
     guest("has_a_future", || after("(type (future u32))"), OFF),
     guest("has_a_stream", || after("(type (stream u8))"), OFF),
@@ -42,6 +50,12 @@ fn after(after: &str) -> Vec<u8> {
 /// A good guest with one more module.
 fn module(items: &str) -> Vec<u8> {
     after(&format!("(core module {items})"))
+}
+
+/// Without end, and without a stack that would run out.
+fn calls_in_its_tail() -> Vec<u8> {
+    let items = "(func $again (return_call $again))";
+    Guest { evaluate: "(call $again) unreachable", items, ..Guest::default() }.build()
 }
 
 fn waits_for_another_thread() -> Vec<u8> {

@@ -24,7 +24,7 @@ pub(super) const GUESTS: &[Hostile] = &[
     guest("is_of_an_unknown_version", || b"\0asm\x0d\0\x02\0".to_vec(), Refused("an unknown version")),
     guest("is_cut_in_the_middle", || good()[..good().len() / 2].to_vec(), Refused(INVALID)),
     guest("is_damaged_in_the_middle", is_damaged_in_the_middle, Refused(INVALID)),
-    guest("has_more_bytes_than_it_may", || vec![0; (4 << 20) + 1], Refused("it has 4194305 bytes; at most 4194304")),
+    guest("has_more_bytes_than_it_may", || vec![0; (32 << 20) + 1], Refused("it has 33554433 bytes; at most 33554432")),
     guest("has_a_section_without_end", has_a_section_without_end, Refused(INVALID)),
     guest("has_garbage_for_names", || and_custom(&good(), "name", &[0xff; 64], 1), Decides(SAYS)),
     guest("has_a_custom_section_of_megabytes", || and_custom(&good(), "x", &vec![0; 3 << 20], 1), Decides(SAYS)),

@@ -10,12 +10,15 @@ use std::{
     time::Duration,
 };
 
-use balm_core::{line, record::Fact};
+use balm_core::{
+    line,
+    record::{Fact, Record},
+};
 use serde_json::Value;
 
 use super::{
     Dir,
-    cloud::{ACCOUNT, REGION},
+    cloud::{self, ACCOUNT, REGION},
     http::{self, Answer},
     programs, socket, wait,
 };
@@ -170,9 +173,26 @@ impl Files {
     /// The facts that the running host's audit database has so far.
     #[must_use]
     pub fn facts(&self) -> Vec<Fact> {
-        let lines = self.balm_says(&["audit", "tail", "--json", "--no-follow", "--from", "1", "--most", "10000"]);
-        let fact = |line: &str| line::read_json(line.as_bytes()).expect("a record").0.fact;
-        lines.lines().map(fact).collect()
+        let mut records = Vec::new();
+        self.follow(&mut records);
+        records.into_iter().map(|record| record.fact).collect()
+    }
+
+    /// Add to the first records of the running host those that follow them.
+    ///
+    /// # Panics
+    ///
+    /// If it does not answer.
+    pub fn follow(&self, records: &mut Vec<Record>) {
+        loop {
+            let (known, from) = (records.len(), (records.len() + 1).to_string());
+            let tail = ["audit", "tail", "--json", "--no-follow", "--from", &from, "--most", "10000"];
+            let record = |line: &str| line::read_json(line.as_bytes()).expect("a record").0;
+            records.extend(self.balm_says(&tail).lines().map(record));
+            if records.len() == known {
+                return;
+            }
+        }
     }
 
     /// Start `balm` with this configuration, and go on.
@@ -424,16 +444,25 @@ kind = "log"
 
 [journal]
 reserve-mib = 0
+{}"#,
+        policy("web-cpu", "HighCpu", "web", mode)
+    )
+}
 
+/// A policy of `scale-ecs-service` for a service, set off by alerts of a name.
+#[must_use]
+pub fn policy(name: &str, alert: &str, service: &str, mode: &str) -> String {
+    format!(
+        r#"
 [[policy]]
-name = "web-cpu"
+name = "{name}"
 plugin = "scale-ecs-service"
 mode = "{mode}"
-targets = ["arn:aws:ecs:{REGION}:{ACCOUNT}:service/prod/web"]
+targets = ["{}"]
 
 [policy.match]
 source = "grafana"
-labels = {{ alertname = "HighCpu" }}
+labels = {{ alertname = "{alert}" }}
 
 [policy.settings]
 minimum = 2
@@ -442,7 +471,8 @@ out-step = 2
 in-step = 2
 out-pause = 60
 in-pause = 1
-"#
+"#,
+        cloud::arn(service)
     )
 }
 

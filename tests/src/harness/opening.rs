@@ -21,6 +21,10 @@ pub enum Opened {
         hash: String,
         /// Whether something was cut from its end.
         cut: bool,
+        /// What the state would be vouched for with, if it was resumed from a saved one.
+        state: Option<String>,
+        /// What is wrong with the records that were not read at first, if anything is.
+        damage: Option<String>,
     },
     /// The host says why it does not start.
     Refused(String),
@@ -68,8 +72,11 @@ impl Opener {
         if let Some(why) = answer["refused"].as_str() {
             return Opened::Refused(why.into());
         }
-        match (answer["seq"].as_u64(), answer["hash"].as_str(), answer["cut"].as_u64()) {
-            (Some(seq), Some(hash), Some(cut)) => Opened::Journal { seq, hash: hash.into(), cut: cut > 0 },
+        let words = |key: &str| answer[key].as_str().map(str::to_owned);
+        match (answer["seq"].as_u64(), words("hash"), answer["cut"].as_u64()) {
+            (Some(seq), Some(hash), Some(cut)) => {
+                Opened::Journal { seq, hash, cut: cut > 0, state: words("state"), damage: words("damage") }
+            }
             _ => Opened::Failed(format!("it says {answer}")),
         }
     }

@@ -50,12 +50,7 @@ fn build(name: &str) -> PathBuf {
     let (dir, target) = (profile_dir(), target_dir());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let profile = if dir.ends_with("release") { "release" } else { "dev" };
-    let mut cargo = Command::new(env!("CARGO"));
-    // Nor does it see what cargo says of this package: build scripts that look at it (ring's) would run again.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(name.to_str())) {
-        cargo.env_remove(name);
-    }
-    let built = cargo
+    let built = cargo()
         .current_dir(root)
         .args(["build", "--quiet", "--profile", profile, "--workspace", "--bin", name, "--target-dir"])
         .arg(target)
@@ -65,6 +60,15 @@ fn build(name: &str) -> PathBuf {
     dir.join(name)
 }
 
+/// Cargo, which does not see what it said of this package: build scripts that look at it (ring's) would run again.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(name.to_str())) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
 /// `<target>/<profile>`: where the programs lie, whatever the target directory is called.
 fn profile_dir() -> PathBuf {
     let own = std::env::current_exe().expect("a program knows where it is");
@@ -72,7 +76,7 @@ fn profile_dir() -> PathBuf {
     own.ancestors().skip(1).find(|dir| !dir.ends_with("deps")).expect("a program is in a directory").into()
 }
 
-fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     profile_dir().parent().expect("a profile's directory is in the target directory").into()
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::net::TcpSocket;
 
 use super::wait;
 
@@ -58,10 +59,46 @@ struct Shared {
     hanging: Vec<TcpStream>,
 }
 
-/// An address where nobody listens, and where a receiver can be started later.
-#[must_use]
-pub fn dead_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+/// An address that is held and where nobody listens: whoever connects is refused until a receiver comes.
+#[derive(Debug)]
+pub struct Away {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+impl Away {
+    /// At a free port, which nobody else gets meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[must_use]
+    pub fn hold() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let address = socket.local_addr().expect("it is bound");
+        Self { socket, address }
+    }
+
+    /// Where nobody listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on somebody does.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses that.
+    #[must_use]
+    pub fn come_back(self) -> Receiver {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let _within = runtime.enter();
+        let listener = self.socket.listen(128).and_then(tokio::net::TcpListener::into_std).expect("it listens");
+        listener.set_nonblocking(false).expect("a socket can be told to wait");
+        Receiver::listen(listener)
+    }
 }
 
 /// The address of the incoming webhook at a receiver; the path is the secret.
@@ -89,15 +126,16 @@ impl Manner {
 
 impl Receiver {
     /// One that takes everything.
+    ///
+    /// # Panics
+    ///
+    /// If there is no free port.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_at("127.0.0.1:0".parse().expect("an address"))
+        Self::listen(TcpListener::bind("127.0.0.1:0").expect("a free port"))
     }
 
-    /// The same at an address.
-    #[must_use]
-    pub fn start_at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).expect("the address is free");
+    fn listen(listener: TcpListener) -> Self {
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Mutex::new(Shared::default()));
         let theirs = Arc::clone(&shared);

@@ -21,6 +21,12 @@ pub fn trapping(number: u64) -> Vec<u8> {
     stamped("trap", number)
 }
 
+/// A version that fails when it is to decide.
+#[must_use]
+pub fn falling(number: u64) -> Vec<u8> {
+    stamped("fall", number)
+}
+
 /// A number as versions and their settings write it.
 #[must_use]
 pub fn number(number: u64) -> String {

@@ -179,12 +179,11 @@ fn split_thread(line: &str) -> (u32, &str) {
     number.unwrap_or((0, line))
 }
 
-/// Arguments and result. Strings of the arguments may hold anything, so the last `) = ` is meant; strace aligns results.
+/// Arguments and result. Strings of the arguments may hold anything, so the last `) = ` is meant.
 fn split_result(text: &str) -> Option<(&str, &str)> {
-    text.rmatch_indices(" = ").find_map(|(at, mark)| {
-        let arguments = text[..at].trim_end().strip_suffix(')')?;
-        Some((arguments, &text[at + mark.len()..]))
-    })
+    // The result may end in brackets of its own, and strace puts as many spaces before it as make a column.
+    let mut ends = text.rmatch_indices(')').map(|(at, _)| at);
+    ends.find_map(|at| Some((&text[..at], text[at + 1..].trim_start().strip_prefix("= ")?)))
 }
 
 #[cfg(test)]

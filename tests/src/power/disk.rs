@@ -7,17 +7,20 @@ use std::{
     collections::BTreeMap,
     fmt,
     fs::{self, File},
+    iter,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
 use super::{
-    life::Step,
+    reader::OWN,
+    step::Step,
     tear::{self, Tear},
 };
 
-/// Names whose fates are combined in every way: more are never under way at once.
-const NAMES: usize = 4;
+/// Names whose fates are combined in every way: more are never under way at once. The journal's next file and the one that it
+/// becomes, a state beside its place and in it, an older state that is deleted, and what was cut.
+const NAMES: usize = 8;
 
 /// What a name leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub(super) struct Content {
 struct Inode {
     synced: Content,
     pending: Vec<Change>,
+    /// When each of those was asked for.
+    asked: Vec<u64>,
 }
 
 /// The disk at some moment.
@@ -66,7 +71,11 @@ pub(super) struct Disk {
     /// As the running system sees them.
     names: Names,
     synced: Names,
-    pending: Vec<Naming>,
+    pending: Vec<(u64, Naming)>,
+    /// Changes so far that were asked for: the time of this disk.
+    now: u64,
+    /// Since when each thread syncs.
+    syncing: BTreeMap<u32, u64>,
 }
 
 /// One way in which the disk may be found: which of the pending names hold, and what became of one file's bytes while those
@@ -109,8 +118,11 @@ impl Content {
 }
 
 impl Inode {
-    fn sync(&mut self) {
-        for change in std::mem::take(&mut self.pending) {
+    /// What was asked for up to then is there.
+    fn sync(&mut self, upto: u64) {
+        let count = self.asked.partition_point(|asked| *asked <= upto);
+        self.asked.drain(..count);
+        for change in self.pending.drain(..count) {
             self.synced.change(&change);
         }
     }
@@ -123,22 +135,18 @@ impl Inode {
 }
 
 impl Disk {
-    /// With what another host left in the data directory, all of it synced.
+    /// With what another host left in the data directory that a start reads, all of it synced.
     pub(super) fn holding(data: &Path, below: &Path) -> Self {
         let mut disk = Self::default();
-        let mut dirs = vec![data.to_owned()];
-        while let Some(dir) = dirs.pop() {
-            let name = |path: &Path| path.strip_prefix(below).expect("it lies there").to_owned();
+        let name = |path: &Path| path.strip_prefix(below).expect("it lies there").to_owned();
+        for dir in iter::once(data.to_owned()).chain(OWN.map(|own| data.join(own))).filter(|dir| dir.is_dir()) {
             disk.names.insert(name(&dir), Entry::Dir);
-            for path in fs::read_dir(&dir).expect("a directory can be read").flatten().map(|entry| entry.path()) {
-                if path.is_dir() {
-                    dirs.push(path);
-                    continue;
-                }
+            let files = fs::read_dir(&dir).expect("a directory can be read").flatten().map(|entry| entry.path());
+            for path in files.filter(|path| path.is_file() && dir != data) {
                 let bytes = fs::read(&path).expect("a file can be read");
                 disk.names.insert(name(&path), Entry::File(disk.inodes.len()));
                 let size = bytes.len();
-                disk.inodes.push(Inode { synced: Content { bytes, size }, pending: Vec::new() });
+                disk.inodes.push(Inode { synced: Content { bytes, size }, ..Inode::default() });
             }
         }
         disk.synced.clone_from(&disk.names);
@@ -161,7 +169,11 @@ impl Disk {
                 self.change(path, Change::Size(size));
             }
             Step::Write { path, at, bytes } => self.change(path, Change::Bytes(*at, bytes.clone())),
-            Step::Synced(path) => self.sync(path),
+            Step::Syncs(thread) => drop(self.syncing.insert(*thread, self.now)),
+            Step::Synced(thread, path) => {
+                let upto = self.syncing.remove(thread).expect("a sync begins before it ends");
+                self.sync(path, upto);
+            }
             Step::Acknowledged(_) => {}
         }
     }
@@ -187,22 +199,26 @@ impl Disk {
 
     fn change(&mut self, path: &Path, change: Change) {
         let Entry::File(inode) = self.names[path] else { return };
+        self.now += 1;
         self.inodes[inode].pending.push(change);
+        self.inodes[inode].asked.push(self.now);
     }
 
     fn name(&mut self, naming: Naming) {
         naming.apply(&mut self.names);
-        self.pending.push(naming);
+        self.now += 1;
+        self.pending.push((self.now, naming));
     }
 
-    fn sync(&mut self, path: &Path) {
+    fn sync(&mut self, path: &Path, upto: u64) {
         if let Some(Entry::File(inode)) = self.names.get(path) {
-            return self.inodes[*inode].sync();
+            return self.inodes[*inode].sync(upto);
         }
         let pending = std::mem::take(&mut self.pending);
-        let (synced, pending): (Vec<_>, Vec<_>) = pending.into_iter().partition(|naming| naming.dir() == path);
+        let is_synced = |(asked, naming): &(u64, Naming)| *asked <= upto && naming.dir() == path;
+        let (synced, pending): (Vec<_>, Vec<_>) = pending.into_iter().partition(is_synced);
         self.pending = pending;
-        synced.iter().for_each(|naming| naming.apply(&mut self.synced));
+        synced.iter().for_each(|(_, naming)| naming.apply(&mut self.synced));
     }
 
     /// Every way in which the disk may be found if the power is cut now. `seed` is where the random tears come from.
@@ -223,7 +239,11 @@ impl Disk {
     pub(super) fn state(&self, found: &Found) -> State {
         let mut names = self.synced.clone();
         let holds = |nth: usize| found.names >> nth & 1 == 1;
-        self.pending.iter().enumerate().filter(|(nth, _)| holds(*nth)).for_each(|(_, naming)| naming.apply(&mut names));
+        self.pending
+            .iter()
+            .enumerate()
+            .filter(|(nth, _)| holds(*nth))
+            .for_each(|(_, (_, naming))| naming.apply(&mut names));
         let content = |inode: usize| match &found.file {
             Some((torn, tear)) if *torn == inode => self.inodes[inode].found(tear),
             Some(_) | None => self.inodes[inode].found(if found.others { &Tear::Whole } else { &Tear::Missing }),
@@ -238,9 +258,9 @@ impl Disk {
         State(there.collect())
     }
 
-    /// All names hold, and the last write is there by half.
-    pub(super) fn half(&self) -> State {
-        let file = self.inodes.iter().position(|inode| !inode.pending.is_empty()).expect("a write is under way");
+    /// All names hold, and what was written last to a file is there by half.
+    pub(super) fn half(&self, path: &Path) -> State {
+        let Some(Entry::File(file)) = self.names.get(path).copied() else { unreachable!("a file is written to") };
         let length = self.inodes[file].pending.iter().map(Change::bytes).sum::<usize>();
         let names = (1 << self.pending.len()) - 1;
         self.state(&Found { names, others: true, file: Some((file, Tear::Upto(length / 2))) })
@@ -300,6 +320,11 @@ mod tests {
         text.into()
     }
 
+    fn sync(disk: &mut Disk, path: PathBuf) {
+        disk.take(&Step::Syncs(1));
+        disk.take(&Step::Synced(1, path));
+    }
+
     fn states(disk: &Disk) -> Vec<State> {
         disk.may_be_found(1).iter().map(|found| disk.state(found)).collect()
     }
@@ -312,10 +337,10 @@ mod tests {
     fn begun() -> Disk {
         let mut disk = Disk::default();
         disk.take(&Step::MakeDir(path("d")));
-        disk.take(&Step::Synced(path("")));
+        sync(&mut disk, path(""));
         disk.take(&Step::Create { path: path("d/a"), truncate: true });
         disk.take(&Step::Write { path: path("d/a"), at: 0, bytes: b"one".to_vec() });
-        disk.take(&Step::Synced(path("d/a")));
+        sync(&mut disk, path("d/a"));
         disk
     }
 
@@ -324,7 +349,7 @@ mod tests {
         let mut disk = begun();
         let there = |disk: &Disk| states(disk).iter().map(|state| file(state, "d/a").is_some()).collect::<Vec<_>>();
         assert!(there(&disk).contains(&false) && there(&disk).contains(&true));
-        disk.take(&Step::Synced(path("d")));
+        sync(&mut disk, path("d"));
         assert!(there(&disk).iter().all(|there| *there));
         disk.take(&Step::Rename(path("d/a"), path("d/b")));
         let names = |state: &State| (file(state, "d/a").is_some(), file(state, "d/b").is_some());
@@ -335,9 +360,9 @@ mod tests {
     #[test]
     fn bytes_are_safe_once_their_file_is_synced_and_until_then_any_of_them_may_be_missing() {
         let mut disk = begun();
-        disk.take(&Step::Synced(path("d")));
+        sync(&mut disk, path("d"));
         disk.take(&Step::Allocate { path: path("d/a"), bytes: 4096 });
-        disk.take(&Step::Synced(path("d/a")));
+        sync(&mut disk, path("d/a"));
         let bytes: Vec<u8> = (0..1500_u32).map(|n| u8::try_from(n % 251 + 1).expect("a byte")).collect();
         disk.take(&Step::Write { path: path("d/a"), at: 3, bytes: bytes.clone() });
         let found = states(&disk);
@@ -351,8 +376,23 @@ mod tests {
                 && first(state).0.len() > 1024
         };
         assert!(found.iter().any(whole) && found.iter().any(missing) && found.iter().any(hole));
-        disk.take(&Step::Synced(path("d/a")));
+        sync(&mut disk, path("d/a"));
         assert!(states(&disk).iter().all(whole));
+    }
+
+    #[test]
+    fn a_sync_promises_nothing_of_what_another_thread_asked_for_meanwhile() {
+        let mut disk = begun();
+        disk.take(&Step::Syncs(1));
+        disk.take(&Step::Create { path: path("d/late"), truncate: true });
+        disk.take(&Step::Write { path: path("d/a"), at: 3, bytes: b"two".to_vec() });
+        disk.take(&Step::Syncs(2));
+        disk.take(&Step::Synced(1, path("d")));
+        let there = |name: &str| -> Vec<bool> { states(&disk).iter().map(|it| file(it, name).is_some()).collect() };
+        assert!(there("d/a").iter().all(|there| *there), "it was made before");
+        assert!(there("d/late").contains(&false));
+        disk.take(&Step::Synced(2, path("d/a")));
+        assert!(states(&disk).iter().all(|state| file(state, "d/a").is_some_and(|(bytes, _)| bytes == b"onetwo")));
     }
 
     #[test]
@@ -360,7 +400,7 @@ mod tests {
         let mut disk = Disk::default();
         disk.take(&Step::MakeDir(path("d")));
         disk.take(&Step::Create { path: path("d/a"), truncate: true });
-        disk.take(&Step::Synced(path("d")));
+        sync(&mut disk, path("d"));
         assert!(states(&disk).iter().any(|state| state.0.is_empty()));
         assert!(states(&disk).iter().any(|state| file(state, "d/a").is_some()));
     }

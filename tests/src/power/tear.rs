@@ -6,12 +6,16 @@
 use std::fmt;
 
 use super::disk::Change;
+use crate::sim::random::Random;
 
 /// What a disk writes at once.
 const SECTOR: usize = 512;
 
 /// Random tears of a write, beside those at every bound.
 const RANDOM: u64 = 12;
+
+/// Bounds that a write is torn at, at most: a saved state has a thousand, and one is much like the other.
+const BOUNDS: usize = 64;
 
 /// How much is found of a file's changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,18 +71,16 @@ pub(super) fn all(pending: &[Change], seed: u64) -> Vec<Tear> {
     // Where sectors end within the bytes that were written, and how many there are.
     let bounds: Vec<usize> =
         (begins / SECTOR + 1..).map(|sector| sector * SECTOR - begins).take_while(|at| *at < length).collect();
-    tears.extend(bounds.iter().flat_map(|at| [Tear::Upto(*at), Tear::From(*at)]));
-    tears.extend((0..=bounds.len()).map(Tear::Without));
+    let every = bounds.len().div_ceil(BOUNDS).max(1);
+    tears.extend(bounds.iter().step_by(every).flat_map(|at| [Tear::Upto(*at), Tear::From(*at)]));
+    tears.extend((0..=bounds.len()).step_by(every).map(Tear::Without));
     tears.extend(
         [1, 64, 65, length / 2, length.saturating_sub(1)].into_iter().filter(|at| *at < length).map(Tear::Upto),
     );
-    let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut random = Random::new(seed);
     for _ in 0..RANDOM {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        tears.push(Tear::Some(random));
-        tears.push(Tear::Upto(usize::try_from(random % length.max(1) as u64).expect("below a length")));
+        tears.push(Tear::Some(random.below(u64::MAX)));
+        tears.push(Tear::Upto(usize::try_from(random.below(length.max(1) as u64)).expect("below a length")));
     }
     tears
 }

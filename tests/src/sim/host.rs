@@ -4,7 +4,9 @@
 use balm_core::{
     alert::Alert,
     approval::Terms,
-    configuration::{Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing},
+    configuration::{
+        Bound, Configuration, Filter, Guardrails, Limit, Matcher, Mode, Policy, Scope, Targets, Timing, Window,
+    },
     digest::Digest,
     engine::{Effect, Engine, Handed, genesis},
     input::{Input, Reply},
@@ -13,6 +15,7 @@ use balm_core::{
     name::Seq,
     record::{AccountChecked, Fact, HostStarted, Manifest, PluginActivated, Record},
     recovery::{self, Rest},
+    snapshot,
     state::State,
     time::Timestamp,
 };
@@ -127,8 +130,8 @@ impl Host {
         }
     }
 
-    /// Begin to live: believe what is on the disk, and write down that the host runs. Says what was lost that was
-    /// acknowledged.
+    /// Begin to live: believe what is on the disk, sometimes by way of a saved state, and write down that the host runs.
+    /// Says what was lost that was acknowledged.
     pub(super) fn restart(&mut self, now: Timestamp, random: &mut Random) -> Option<String> {
         self.life += 1;
         self.inbox.clear();
@@ -164,7 +167,11 @@ impl Host {
         for input in beginnings() {
             self.inbox.push(input);
         }
-        let _ = random;
+        if random.percent(50) {
+            let saved = snapshot::read(&bytes(self.engine.state(), self.chain));
+            self.engine = Engine::resuming(saved.expect("it was just written").state);
+            self.engine.recovered().expect("the rules load");
+        }
         None
     }
 
@@ -218,15 +225,26 @@ impl Host {
         Stepped { crashed: crash.is_some(), durable: records, effects, unanswered }
     }
 
-    /// Whether replaying the journal gives another state than living did.
-    pub(super) fn differs_from_its_journal(&self) -> Option<String> {
-        let mut again = Engine::new();
+    /// Whether replaying the journal gives another state than living did; from its first record, and from the state that
+    /// would have been saved at any batch's end.
+    pub(super) fn differs_from_its_journal(&self, random: &mut Random) -> Option<String> {
+        let (mut again, mut batches) = (Engine::new(), Vec::new());
         let held = recovery::read_file(&self.disk, Chain::START, |batch| {
+            let last = batch.last().expect("a batch has a record");
+            let chain = Chain { seq: last.line.record.seq, hash: last.line.hash };
             batch.iter().for_each(|placed| again.replay(&placed.line.record));
+            batches.push((chain, batch.into_iter().map(|placed| placed.line.record).collect::<Vec<_>>()));
         });
-        let (lived, replayed) = (format!("{:?}", sorted(self.state())), format!("{:?}", sorted(again.state())));
-        let same = lived == replayed && held.chain == self.chain;
-        (!same).then(|| "the replayed state is another one".to_owned())
+        if again.state() != self.state() || held.chain != self.chain {
+            return Some("the replayed state is another one".to_owned());
+        }
+        let cut = usize::try_from(random.below(batches.len() as u64)).expect("a small number");
+        let (before, behind) = batches.split_at(cut);
+        match from_snapshot(before, behind) {
+            Ok(resumed) if bytes(resumed.state(), self.chain) == bytes(self.state(), self.chain) => None,
+            Ok(_) => Some(format!("the state from the one saved after batch {cut} is another one")),
+            Err(why) => Some(format!("the state saved after batch {cut} cannot be used: {why}")),
+        }
     }
 
     pub(super) fn story(&self) -> Vec<(u64, String)> {
@@ -237,15 +255,35 @@ impl Host {
         self.records.iter().map(line).collect()
     }
 
+    pub(super) fn disk(&self) -> &[u8] {
+        &self.disk
+    }
+
     pub(super) fn fingerprint(&self) -> String {
         Digest::of(&[&self.disk]).to_string()
     }
 }
 
-/// What of a state can be compared as text: a hash table prints in any order.
-fn sorted(state: &State) -> impl std::fmt::Debug + '_ {
-    let State { seq, now, episodes, intents, stops, plugins, accounts, configured, .. } = state;
-    (seq, now, episodes, intents, stops, plugins, accounts, configured)
+type Batch = (Chain, Vec<Record>);
+
+/// Save the state after some batches, and go on from what was saved with the others.
+fn from_snapshot(before: &[Batch], behind: &[Batch]) -> Result<Engine, String> {
+    let mut saved = Engine::new();
+    before.iter().flat_map(|(_, records)| records).for_each(|record| saved.replay(record));
+    let chain = before.last().map_or(Chain::START, |(chain, _)| *chain);
+    let read = snapshot::read(&bytes(saved.state(), chain)).map_err(|error| error.to_string())?;
+    if read.chain != chain || read.state != *saved.state() {
+        return Err("what is read is not what was saved".into());
+    }
+    let mut resumed = Engine::resuming(read.state);
+    behind.iter().flat_map(|(_, records)| records).for_each(|record| resumed.replay(record));
+    Ok(resumed)
+}
+
+fn bytes(state: &State, chain: Chain) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    snapshot::write(state, chain, &mut bytes).expect("memory can be written");
+    bytes
 }
 
 /// Some sectors of a write reach the disk, others do not.
@@ -272,7 +310,13 @@ fn beginnings() -> [Input; 4] {
         queries: vec!["ecs:service".into()],
     };
     let plugin = "scale-ecs-service".parse().expect("a name");
-    let activated = PluginActivated { plugin, digest: Digest::of(&[b"native"]), bytes: 6, manifest };
+    let activated = PluginActivated {
+        plugin,
+        digest: Digest::of(&[b"native"]),
+        bytes: 6,
+        manifest,
+        cause: balm_core::versions::record::Cause::Directory,
+    };
     let (account, region) = (ACCOUNT.parse().expect("an account"), REGION.parse().expect("a region"));
     [
         Input::Started(HostStarted { version: "0.1.0".into(), engine: "native".into() }),
@@ -303,14 +347,21 @@ fn configuration() -> Configuration {
         policies: [("web-cpu".parse().expect("a name"), policy)].into(),
         guardrails: Guardrails {
             rules: [("all.cedar".to_owned(), "permit(principal, action, resource);".to_owned())].into(),
-            limits: vec![Limit { scope: Scope::Target, only: Filter::default(), count: LIMIT, window_ms: 3_600_000 }],
+            limits: vec![Limit {
+                scope: Scope::Target,
+                only: Filter::default(),
+                count: LIMIT,
+                window: Window::of_ms(3_600_000),
+            }],
             bounds: vec![bound],
             opposes_for_ms: 30_000,
+            ..Guardrails::default()
         },
         accounts: [(account, vec![region])].into(),
         notifiers: vec!["log".parse().expect("a name")],
         paced: vec!["log".parse().expect("a name")],
         checkpoints: vec![],
+        quarantine_after: 4,
         timing: Timing { settle_ms: SETTLE_MS, ..Timing::default() },
         approval: Terms::default(),
     }

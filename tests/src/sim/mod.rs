@@ -6,20 +6,11 @@
 
 mod host;
 mod invariants;
-mod random;
+pub(crate) mod random;
 mod script;
 mod world;
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    ops::Range,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, ops::Range};
 
 use balm_core::{input::Input, time::Timestamp};
 
@@ -30,6 +21,7 @@ use self::{
     script::Happening,
     world::World,
 };
+use crate::seeds;
 
 /// When a simulation begins: its clock is none of ours.
 const START: u64 = 1_795_435_200_000;
@@ -95,24 +87,8 @@ pub struct Tally {
 /// Many seeds, on all processors.
 #[must_use]
 pub fn run_all(seeds: Range<u64>) -> Tally {
-    let next = AtomicU64::new(seeds.start);
-    let tally = Mutex::new(Tally { crashes_least: u64::MAX, ..Tally::default() });
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|threads| {
-        for _ in 0..processors {
-            threads.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let outcome = run(seed);
-                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(seed, &outcome);
-                }
-            });
-        }
-    });
-    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let none = Tally { crashes_least: u64::MAX, ..Tally::default() };
+    seeds::fold(seeds, none, run, |tally, seed, outcome| tally.add(seed, &outcome))
 }
 
 impl Tally {
@@ -145,6 +121,14 @@ pub fn story(seed: u64) -> String {
         .into_iter()
         .map(|(at, line)| format!("{:>10.3}  {line}\n", (at.saturating_sub(START)) as f64 / 1000.0))
         .collect()
+}
+
+/// The bytes of a seed's journal.
+#[must_use]
+pub fn journal(seed: u64) -> Vec<u8> {
+    let mut simulation = Simulation::new(seed);
+    simulation.live();
+    simulation.host.disk().to_vec()
 }
 
 struct Simulation {
@@ -302,7 +286,7 @@ impl Simulation {
         self.outcome.records = self.host.state().seq.0;
         self.outcome.fingerprint = self.host.fingerprint();
         self.outcome.violations.extend(self.ledger.recount(&applied));
-        self.outcome.violations.extend(self.host.differs_from_its_journal());
+        self.outcome.violations.extend(self.host.differs_from_its_journal(&mut self.random));
         if self.outcome.violations.is_empty() && self.outcome.stuck > 0 {
             self.outcome.violations.push(format!("{} did not come to an end", self.outcome.stuck));
         }

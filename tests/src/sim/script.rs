@@ -4,7 +4,7 @@
 use balm_core::{
     alert::{Alert, Held, Status},
     input::{Input, Resume},
-    record::{Person, StopScope},
+    record::{Person, StopEngaged, StopScope},
     time::Timestamp,
 };
 
@@ -98,8 +98,8 @@ pub(super) fn input(happening: &Happening, now: u64) -> Option<Input> {
     let ada = |why: &str| Person { who: "ada".into(), why: why.into() };
     match happening {
         Happening::Alerts(sent) => Some(Input::Alerts(sent.iter().map(|sent| alert(sent, now)).collect())),
-        Happening::Stop => Some(Input::Stop(StopScope::Everything, ada("something is wrong"))),
-        Happening::Resume => Some(Input::Resume(Resume::Scope(StopScope::Everything), ada("it is well again"))),
+        Happening::Stop => Some(Input::Stop(StopEngaged::by_person(StopScope::Everything, ada("something is wrong")))),
+        Happening::Resume => Some(Input::Resume(Resume::Scope(StopScope::Everything), None, ada("it is well again"))),
         Happening::SomebodyScales(..) | Happening::TaskDies(_) => None,
     }
 }

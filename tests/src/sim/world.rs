@@ -153,6 +153,7 @@ impl World {
                 let (took, capsule) = self.evaluate(*order, host, now, random);
                 vec![ends(now + took, Input::Evaluated(Box::new(capsule)))]
             }
+            Effect::Compare(_) => unreachable!("no candidate is named in these lives"),
             Effect::Skip(skipped) => vec![ends(now, Input::Skipped(skipped))],
             Effect::Look(look) => {
                 let (took, input) = self.look(&look, now, random);

@@ -7,6 +7,8 @@ mod errors;
 mod points;
 mod stage;
 
+use std::collections::BTreeSet;
+
 pub use self::points::Point;
 use self::{
     errors::Injected,
@@ -32,8 +34,8 @@ pub struct Options {
 pub struct Report {
     /// Calls at which a host was killed.
     pub points: usize,
-    /// Of how many kinds, as in `pwrite64`.
-    pub kinds: usize,
+    /// Of which kinds, as in `pwrite64`.
+    pub kinds: BTreeSet<String>,
     /// Calls that came to an error.
     pub errors: usize,
     /// Alerts that were acknowledged before.
@@ -57,8 +59,7 @@ pub fn run(options: Options) -> Report {
     let (points, errors) = (points::all(&template), errors::all());
     let points = points::spread(points, options.points);
     let errors: Vec<Injected> = errors::spread(errors, options.errors);
-    let kinds: std::collections::BTreeSet<&str> = points.iter().map(|point| point.call.as_str()).collect();
-    let mut report = Report { kinds: kinds.len(), ..Report::default() };
+    let mut report = Report::default();
     let killed = side_by_side(AT_ONCE, &points, |point| kill(&template, point));
     let failed = side_by_side(AT_ONCE, &errors, |injected| errors::inject(&template, injected));
     killed.into_iter().chain(failed).for_each(|one| report.add(one));
@@ -68,6 +69,7 @@ pub fn run(options: Options) -> Report {
 impl Report {
     fn add(&mut self, other: Self) {
         self.points += other.points;
+        self.kinds.extend(other.kinds);
         self.errors += other.errors;
         self.acknowledged += other.acknowledged;
         self.lost += other.lost;
@@ -91,5 +93,6 @@ fn kill(template: &Template, point: &Point) -> Report {
     };
     // A call that did not come this time is no point: another thread was faster, or slower.
     let report = stage.recount(&format!("SIGKILL before {point}"));
-    Report { points: usize::from(killed), ..report }
+    let kinds = killed.then(|| point.call.clone()).into_iter().collect();
+    Report { points: usize::from(killed), kinds, ..report }
 }

@@ -19,7 +19,6 @@ use crate::{
         host::{Files, Host, TOKEN},
         http,
         strace::{self, Event, Tracer},
-        wait,
     },
     kills,
 };
@@ -282,17 +281,27 @@ impl Stage {
         }
         self.wait_for(STEADY)?;
         // Episodes of strangers have no end: the one that ends is the scene's.
-        wait::until("the episode to end", WITHIN, || {
+        within(|| {
             let last = self.files.balm_says(&["audit", "tail", "--json", "--no-follow", "--most", "200"]);
-            last.contains("\"episode-ended\"").then_some(())
-        });
-        Ok(())
+            last.contains("\"episode-ended\"")
+        })
     }
 
     fn wait_for(&self, tasks: u32) -> io::Result<()> {
-        wait::until("the scene to go on", WITHIN, || self.runs(tasks).then_some(()));
-        Ok(())
+        within(|| self.runs(tasks))
     }
+}
+
+/// Wait until it is so. What does not come is an error that is counted, and no panic: the other points are still to be tried.
+fn within(is_so: impl Fn() -> bool) -> io::Result<()> {
+    let since = Instant::now();
+    while !is_so() {
+        if since.elapsed() > WITHIN {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// Whether `balm audit verify` finds the journal whole, which the host has ended on.

@@ -152,7 +152,8 @@ const BY_WHAT_WAS_KEPT: [(&str, Way); 8] = [
     ("the record that was kept is another", |left, entries| {
         cut(entries, left.kept_seq());
         let last = entries.len() - 1;
-        replace(entries, last, r#""kind":"time-passed","data":{}"#);
+        // Whatever it was, it was not this.
+        replace(entries, last, r#""kind":"time-passed","data":{"forged":1}"#);
     }),
 ];
 

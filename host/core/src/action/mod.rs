@@ -5,7 +5,10 @@
 //! an action is done; the host's `act` does that.
 
 pub mod asg;
+mod changing;
 pub mod ecs;
+
+pub(crate) use changing::refreshing;
 
 use std::time::Duration;
 

@@ -204,7 +204,8 @@ impl std::fmt::Display for Plan {
 }
 
 /// A request that has not ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Request {
     /// The record that made it.
     pub requested: Seq,
@@ -229,7 +230,8 @@ pub struct Request {
 }
 
 /// A person's yes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Given {
     /// Whose.
     pub by: ApproverName,
@@ -265,7 +267,8 @@ impl Closed {
 }
 
 /// All requests: open ones, and how the newest others ended, so that whoever comes late is told why it is too late.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Requests {
     open: BTreeMap<IntentId, Request>,
     closed: VecDeque<(IntentId, Closed)>,

@@ -65,7 +65,7 @@ impl Batch<'_> {
         let request = self.state.approvals.get(id).cloned();
         for fact in facts {
             let verdict = if let Fact::IntentJudged(judged) = &fact { Some(judged.verdict.clone()) } else { None };
-            self.add(fact);
+            self.add_judged(fact);
             match (verdict, &request) {
                 (Some(Verdict::NeedsApproval(needs)), None) => self.request(id, needs),
                 (Some(Verdict::NeedsApproval(needs)), Some(request)) => {
@@ -214,12 +214,15 @@ mod tests {
     use std::time::Duration;
 
     use crate::{
-        approval::{Approver, Said, Speaker, record::Saying},
+        approval::{
+            Approver, Said, Speaker,
+            record::{Refusal, Saying},
+        },
         caps,
         configuration::Mode,
         fixture::{self, Bench},
         input::Input,
-        record::{CheckName, Fact, IntentEnd, Purpose, Record, Verdict},
+        record::{CheckName, Fact, IntentEnd, Purpose, Record, StopScope, Verdict},
     };
 
     fn kinds(records: &[Record]) -> Vec<&'static str> {
@@ -244,6 +247,17 @@ mod tests {
         bench.take(Input::Approval(Box::new(said)))
     }
 
+    /// Why what Ada says does not count, if it does not.
+    fn refusal(bench: &mut Bench, saying: Saying, plan: String) -> Option<Refusal> {
+        let (intent, speaker) = (bench.intent, Speaker::Holder("ada".into()));
+        let said = Said { intent, saying, plan, speaker, person: fixture::person() };
+        let taken = bench.engine.take(Input::Approval(Box::new(said)), bench.now);
+        taken.records.iter().find_map(|record| match &record.fact {
+            Fact::ApprovalRefused(refused) => Some(refused.reason),
+            _ => None,
+        })
+    }
+
     #[test]
     fn people_are_asked_in_the_batch_of_the_verdict_and_their_yes_is_used_in_that_of_the_admission() {
         let mut bench = suggesting();
@@ -254,7 +268,7 @@ mod tests {
         assert_eq!(kinds(&admitted), ["target-looked", "intent-judged", "approval-used", "attempt-started"]);
         let Fact::IntentJudged(judged) = &admitted[1].fact else { panic!("{admitted:?}") };
         assert_eq!((&judged.verdict, judged.approvals), (&Verdict::Admitted, 1));
-        assert!(judged.checks.iter().all(|checked| checked.passed) && judged.checks.len() == 13, "the whole guard");
+        assert!(judged.checks.iter().all(|checked| checked.passed) && judged.checks.len() == 16, "the whole guard");
     }
 
     #[test]
@@ -290,6 +304,53 @@ mod tests {
         assert_eq!(kinds(&records), ["target-looked", "intent-judged", "intent-ended"]);
         let Fact::IntentEnded(ended) = &records[2].fact else { panic!("{records:?}") };
         assert_eq!(ended.how, IntentEnd::Failed);
+    }
+
+    #[test]
+    fn what_people_approved_is_held_by_a_stop_that_was_engaged_meanwhile() {
+        let mut bench = suggesting();
+        bench.judge_and_admit();
+        yes(&mut bench);
+        bench.stop(StopScope::Policy(bench.policy_name()));
+        let records = bench.looked(Purpose::Guard, Ok(fixture::reading(4)));
+        assert_eq!(kinds(&records), ["target-looked", "intent-judged", "approval-void"]);
+        let Fact::IntentJudged(judged) = &records[1].fact else { panic!("{records:?}") };
+        assert_eq!(judged.verdict, Verdict::Refused(CheckName::Stop));
+    }
+
+    #[test]
+    fn what_was_used_can_be_neither_approved_nor_taken_back_any_more() {
+        let mut bench = suggesting();
+        bench.judge_and_admit();
+        yes(&mut bench);
+        bench.judge_and_admit();
+        for saying in [Saying::Yes, Saying::Withdrawn, Saying::No] {
+            let plan = bench.engine.state().approvals.get(bench.intent).expect("it is under way").hash.to_string();
+            assert_eq!(refusal(&mut bench, saying, plan), Some(Refusal::Used), "{saying}");
+        }
+    }
+
+    #[test]
+    fn a_yes_counts_once_for_each_person_and_only_for_the_plan_that_was_read() {
+        let mut bench = suggesting();
+        bench.judge_and_admit();
+        let plan = bench.engine.state().approvals.get(bench.intent).expect("people were asked").hash.to_string();
+        let other = crate::digest::Digest::of(&[plan.as_bytes()]).to_string();
+        assert_eq!(refusal(&mut bench, Saying::Yes, other), Some(Refusal::WrongPlan));
+        assert_eq!(refusal(&mut bench, Saying::Yes, plan.clone()), None);
+        assert_eq!(refusal(&mut bench, Saying::Yes, plan), Some(Refusal::AlreadyGiven));
+    }
+
+    #[test]
+    fn a_yes_at_the_end_of_its_time_is_too_late() {
+        let expires = |bench: &Bench| Duration::from_millis(bench.configuration().approval.expires_after_ms);
+        for (early, refused) in [(Duration::from_millis(1), None), (Duration::ZERO, Some(Refusal::Expired))] {
+            let mut bench = suggesting();
+            bench.judge_and_admit();
+            let plan = bench.engine.state().approvals.get(bench.intent).expect("people were asked").hash.to_string();
+            bench.wait(expires(&bench) - early);
+            assert_eq!(refusal(&mut bench, Saying::Yes, plan), refused, "{early:?} before");
+        }
     }
 
     #[test]

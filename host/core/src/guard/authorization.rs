@@ -1,15 +1,15 @@
 //! A rule permits the intent, and none forbids it.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     Finding, ProposedIntent,
     rules::{Question, Resource},
 };
-use crate::target::{self, Target};
-
-/// The most people that a rule may ask for: what asks for more is never permitted.
-const APPROVALS_MOST: u32 = 3;
+use crate::{
+    caps,
+    target::{self, Target},
+};
 
 pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     let given = proposed.approvals;
@@ -21,7 +21,7 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
         Err(refusal) => refusal,
     };
     // Approval is no mode of a rule but part of the question: the least that is permitted is what the intent needs.
-    for people in given + 1..=APPROVALS_MOST {
+    for people in given + 1..=caps::APPROVALS_MOST_PEOPLE {
         let asked = proposed.rules.ask(&Question { approvals: people, ..question.clone() });
         if let Ok(by) = asked {
             return Finding::Asks(
@@ -40,25 +40,30 @@ fn question<'a>(proposed: &'a ProposedIntent<'_>, approvals: u32) -> Option<Ques
     let (change, target) = proposed.admissible()?;
     let reading = proposed.reading.ok()?;
     let counts = reading.counts();
-    let (hour, weekday) = proposed.now.hour_and_weekday();
+    let (hour, weekday) = proposed.guardrails().zone.hour_and_weekday(proposed.now);
     let numbers = [
         ("from", counts.desired),
         ("to", change.sets_desired().unwrap_or(counts.desired)),
         ("desired", counts.desired),
         ("running", counts.running),
         ("pending", counts.pending),
+        ("changing", change.changing(reading)),
         ("hour", hour),
         ("weekday", weekday),
         ("attempts", proposed.intent.attempts),
     ];
     Some(Question {
-        policy: proposed.intent.policy.as_str(),
+        policy: proposed.intent.policy.as_str().into(),
         plugin: proposed.policy.map(|policy| policy.plugin.to_string()).unwrap_or_default(),
         digest: proposed.plugin.map(|plugin| plugin.digest.to_string()).unwrap_or_default(),
         action: change.action(),
-        resource: Resource { tags: reading.tags(), ..resource(target) },
+        resource: Resource { tags: Cow::Borrowed(reading.tags()), ..resource(target) },
         numbers,
-        severity: proposed.state.episodes.get(&proposed.intent.episode).map_or("", |episode| &episode.severity),
+        severity: proposed
+            .state
+            .episodes
+            .get(&proposed.intent.episode)
+            .map_or("".into(), |episode| (&*episode.severity).into()),
         undo: proposed.intent.undo_of.is_some(),
         approvals,
     })
@@ -76,8 +81,15 @@ fn resource(target: &Target) -> Resource<'_> {
         }
         target::Resource::AsgGroup { name } => ("Group", None, vec![("name", &**name)]),
     };
-    let attributes = place.into_iter().chain(attributes).collect();
-    Resource { kind, arn: target.to_string(), account, cluster, attributes, tags: &NO_TAGS }
+    let attributes = place.into_iter().chain(attributes).map(|(name, value)| (name, value.into())).collect();
+    Resource {
+        kind,
+        arn: target.to_string(),
+        account: account.into(),
+        cluster,
+        attributes,
+        tags: Cow::Borrowed(&NO_TAGS),
+    }
 }
 
 #[cfg(test)]

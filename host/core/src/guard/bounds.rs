@@ -6,6 +6,7 @@ use super::{Finding, ProposedIntent};
 use crate::{
     action::{self, Change},
     configuration::Bound,
+    ledger::{Admission, UnderWay},
     look::Reading,
 };
 
@@ -20,7 +21,9 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     for bound in &proposed.state.configuration.guardrails.bounds {
         if bound.only.covers(action, policy, target) {
             covered = true;
-            if let Err(why) = hold(bound, change, reading) {
+            let held =
+                hold(bound, change, reading).and_then(|()| change_holds(proposed, bound, change.changing(reading)));
+            if let Err(why) = held {
                 return Finding::Fails(why);
             }
         }
@@ -33,10 +36,37 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
 }
 
 fn hold(bound: &Bound, change: &Change, reading: &Reading) -> Result<(), String> {
-    match change.sets_desired() {
-        Some(to) => count_holds(bound, reading.counts().desired, to),
-        None => health_holds(bound, Health::during(change, reading)),
+    if let Some(to) = change.sets_desired() {
+        count_holds(bound, reading.counts().desired, to)?;
     }
+    share_holds(bound, change.changing(reading), reading.counts().running)?;
+    health_holds(bound, Health::during(change, reading))
+}
+
+fn share_holds(bound: &Bound, changing: u32, live: u32) -> Result<(), String> {
+    let too_many = |percent: &u32| u64::from(changing) * 100 > u64::from(*percent) * u64::from(live);
+    match bound.changing_percent.filter(too_many) {
+        Some(percent) => Err(format!("{changing} of {live} would be taken away or replaced, more than {percent} %")),
+        None => Ok(()),
+    }
+}
+
+/// What is under way counts with the intent, wherever the bound covers it.
+fn change_holds(proposed: &ProposedIntent<'_>, bound: &Bound, changing: u32) -> Result<(), String> {
+    let Some(most) = bound.changing.filter(|_| changing > 0) else { return Ok(()) };
+    let own = proposed.intent.id;
+    let covered = proposed.state.ledger.under_way().filter(|UnderWay { admission, .. }| {
+        let Admission { intent, action, policy, target, .. } = admission;
+        *intent != own && bound.only.covers(action, policy, target)
+    });
+    let others: u64 = covered.map(|under_way| u64::from(under_way.changing)).sum();
+    let all = others + u64::from(changing);
+    if all > u64::from(most) {
+        return Err(format!(
+            "{all} would be taken away or replaced at once, {others} of them by what is under way; at most {most} may"
+        ));
+    }
+    Ok(())
 }
 
 /// A group's own bounds, which AWS would hold it to.
@@ -74,14 +104,17 @@ fn count_holds(bound: &Bound, from: u32, to: u32) -> Result<(), String> {
 }
 
 /// Whether enough is healthy while a change takes effect.
-fn health_holds(bound: &Bound, health: Health) -> Result<(), String> {
-    let Some(percent) = bound.healthy_percent else { return Ok(()) };
-    let Health { healthy, fewer, desired, what } = health;
+fn health_holds(bound: &Bound, health: Option<Health>) -> Result<(), String> {
+    let Some(Health { healthy, fewer, desired, what }) = health else { return Ok(()) };
     let left = healthy.saturating_sub(fewer);
-    if u64::from(left) * 100 < u64::from(percent) * u64::from(desired) {
+    let too_few = |percent: &u32| u64::from(left) * 100 < u64::from(*percent) * u64::from(desired);
+    if let Some(percent) = bound.healthy_percent.filter(too_few) {
         return Err(format!("{left} healthy {what} would be left of {desired} desired, less than {percent} %"));
     }
-    Ok(())
+    match bound.healthy_minimum.filter(|minimum| left < *minimum) {
+        Some(minimum) => Err(format!("{left} healthy {what} would be left, fewer than {minimum}")),
+        None => Ok(()),
+    }
 }
 
 /// How much serves and is not unhealthy, and how much of that a change takes away for a while.
@@ -94,10 +127,17 @@ struct Health {
 }
 
 impl Health {
-    fn during(change: &Change, reading: &Reading) -> Self {
-        match reading {
+    /// None for a change that only adds: it makes nothing worse, and must not be refused because things are bad.
+    fn during(change: &Change, reading: &Reading) -> Option<Self> {
+        let health = match reading {
             Reading::EcsService { service, tasks } => Self::of_service(change, service, tasks),
             Reading::AsgGroup { group } => Self::of_group(change, group),
+        };
+        match change.sets_desired() {
+            None => Some(health),
+            Some(to) if to >= health.desired => None,
+            // Which ones AWS takes away is not ours to say, so it may be the healthy ones.
+            Some(to) => Some(Self { fewer: health.desired - to, desired: to, ..health }),
         }
     }
 
@@ -122,10 +162,7 @@ impl Health {
         let fewer = match change {
             Change::Asg(action::asg::Change::TerminateInstance(gone)) => u32::from(serves(&gone.instance)),
             Change::Asg(action::asg::Change::StartInstanceRefresh(refresh)) => {
-                let kept = refresh.min_healthy_percent.unwrap_or(action::asg::MIN_HEALTHY_PERCENT);
-                let share = u64::from(group.desired) * u64::from(100_u32.saturating_sub(kept)) / 100;
-                // AWS takes one at a time at least, whatever the share.
-                u32::try_from(share).unwrap_or(u32::MAX).max(1)
+                action::refreshing(refresh, group.desired)
             }
             Change::Asg(action::asg::Change::SetDesiredCapacity(_)) | Change::Ecs(_) => 0,
         };
@@ -284,5 +321,62 @@ mod tests {
             hold(&bound, &change, &fixture::group_reading(from)).is_ok()
         };
         assert!(set(4, 2) && !set(4, 1) && set(5, 8) && !set(5, 9) && set(4, 8) && !set(3, 8));
+    }
+
+    #[test]
+    fn scaling_in_leaves_enough_healthy_and_scaling_out_is_not_asked() {
+        let reading = |desired: u32, running: u32| Reading::EcsService {
+            service: ecs::Service { running, ..fixture::service(desired) },
+            tasks: vec![],
+        };
+        let scale = |bound: &Bound, from, running, to: u32| {
+            let parameters = Json::parse(&format!(r#"{{"desired":{to}}}"#)).expect("JSON");
+            let change = Change::read("ecs:scale-service", &parameters).expect("an action");
+            hold(bound, &change, &reading(from, running)).is_ok()
+        };
+        let share = Bound { healthy_percent: Some(75), ..Bound::default() };
+        assert!(scale(&share, 8, 8, 4), "all that are left are healthy");
+        assert!(scale(&share, 8, 7, 4), "three of four are, at worst");
+        assert!(!scale(&share, 8, 6, 4), "two of four are, at worst");
+        assert!(scale(&share, 4, 1, 8), "more is what helps");
+        let minimum = Bound { healthy_minimum: Some(3), ..Bound::default() };
+        assert!(scale(&minimum, 8, 8, 3) && !scale(&minimum, 8, 8, 2));
+        assert!(scale(&minimum, 8, 7, 4) && !scale(&minimum, 8, 6, 4));
+    }
+
+    #[test]
+    fn a_share_of_what_is_live_may_be_taken_away_or_replaced() {
+        let of = |percent, action: &str, parameters: &str, reading: &Reading| {
+            let bound = Bound { changing_percent: Some(percent), minimum: Some(0), ..Bound::default() };
+            let change = Change::read(action, &Json::parse(parameters).expect("JSON")).expect("an action");
+            hold(&bound, &change, reading).is_ok()
+        };
+        let service = fixture::reading(8);
+        let scale = |percent, to: u32| of(percent, "ecs:scale-service", &format!(r#"{{"desired":{to}}}"#), &service);
+        assert!(scale(25, 6) && !scale(25, 5) && scale(0, 9), "what is added takes nothing away");
+        assert!(of(100, "ecs:redeploy-service", "{}", &service) && !of(99, "ecs:redeploy-service", "{}", &service));
+    }
+
+    #[test]
+    fn what_is_under_way_counts_against_a_bound_on_change_at_once() {
+        let verdict = |most, policy: &str| {
+            let mut bench = Bench::new();
+            bench.configure(|configuration, _| {
+                let only = Filter { policy: Some(policy.parse().expect("a name")), ..Filter::default() };
+                configuration.guardrails.bounds =
+                    vec![Bound { only, changing: Some(most), ..Bound::default() }, Bound::default()];
+            });
+            bench.propose(|proposal| fixture::scale(proposal, 4, 2));
+            assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted);
+            let (parameters, expects) = (r#"{"desired":3}"#, r#"{"desired":4}"#);
+            bench.propose(|proposal| {
+                fixture::on_fleet(proposal, "asg:set-desired-capacity", parameters, expects);
+            });
+            bench.look(fixture::group_reading(4));
+            bench.judge().verdict
+        };
+        assert_eq!(verdict(3, "web-cpu"), Verdict::Admitted, "two are under way, and this is one");
+        assert_eq!(verdict(2, "web-cpu"), Verdict::Refused(CheckName::Bounds));
+        assert_eq!(verdict(0, "other"), Verdict::Admitted);
     }
 }

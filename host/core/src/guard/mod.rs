@@ -13,19 +13,26 @@ mod expectation;
 mod limits;
 mod look;
 mod manifest;
+mod memory;
 mod mode;
 mod opposes;
+mod oscillation;
 mod reach;
+mod recurrence;
 mod rules;
+mod slices;
 mod stale;
 mod stop;
+mod storm;
 mod target;
 
 pub use rules::{Mistake, Rules, SCHEMA};
 
+use std::time::Duration;
+
 use crate::{
     action::Change,
-    configuration::{Mode, Policy},
+    configuration::{Guardrails, Mode, Policy},
     digest::Digest,
     episode::Concern,
     intent::Intent,
@@ -34,7 +41,7 @@ use crate::{
     record::{AttemptStarted, CheckName, Checked, Fact, IntentJudged, PluginActivated, Verdict},
     state::State,
     target::Target,
-    time::Timestamp,
+    time::{Moment, Timestamp},
 };
 
 /// An intent, with the host's own reading of its target, before the guard.
@@ -135,7 +142,7 @@ pub(crate) struct Judgement {
 type Check = fn(&ProposedIntent<'_>) -> Finding;
 
 /// Every check, in the order in which they name the verdict.
-const CHECKS: [(CheckName, Check); 13] = [
+const CHECKS: [(CheckName, Check); 16] = [
     (CheckName::Stop, stop::check),
     (CheckName::Stale, stale::check),
     (CheckName::Mode, mode::check),
@@ -146,6 +153,9 @@ const CHECKS: [(CheckName, Check); 13] = [
     (CheckName::Expectation, expectation::check),
     (CheckName::Busy, busy::check),
     (CheckName::Opposes, opposes::check),
+    (CheckName::Oscillation, oscillation::check),
+    (CheckName::Recurrence, recurrence::check),
+    (CheckName::Storm, storm::check),
     (CheckName::Limits, limits::check),
     (CheckName::Bounds, bounds::check),
     (CheckName::Authorization, authorization::check),
@@ -227,6 +237,15 @@ impl<'a> ProposedIntent<'a> {
             Some(people) if people > self.approvals => Verdict::NeedsApproval(people),
             Some(_) | None => Verdict::Admitted,
         }
+    }
+
+    /// How long ago something was done.
+    fn age(&self, moment: Moment) -> Duration {
+        self.state.age(moment, self.now)
+    }
+
+    fn guardrails(&self) -> &'a Guardrails {
+        &self.state.configuration.guardrails
     }
 
     fn admissible(&self) -> Option<(&Change, &Target)> {

@@ -3,23 +3,21 @@
 use std::time::Duration;
 
 use super::{Finding, ProposedIntent};
-use crate::action::Direction;
+use crate::swings::Swing;
 
 pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     let Some((change, target)) = proposed.admissible() else { return Finding::Fails("it has no target".into()) };
     let Ok(reading) = proposed.reading else { return Finding::Fails("there is no look that says".into()) };
-    let Some(last) = proposed.state.changes.get(target) else { return Finding::passes() };
-    let opposite = matches!(
-        (last.direction, change.direction(reading)),
-        (Direction::Out, Direction::In) | (Direction::In, Direction::Out)
-    );
-    let window = Duration::from_millis(proposed.state.configuration.guardrails.opposes_for_ms);
-    let age = proposed.state.age(last.at, proposed.now);
-    let undoes_it = proposed.intent.undo_of == Some(last.intent);
-    if opposite && age < window && !undoes_it {
+    let last = proposed.state.swings.last(target);
+    let last = last.filter(|last| change.direction(reading).opposes(last.direction));
+    // An undo is what must be possible.
+    let Some(last) = last.filter(|last| proposed.intent.undo_of != Some(last.intent)) else { return Finding::passes() };
+    let window = Duration::from_millis(proposed.guardrails().opposes_for_ms);
+    let age = proposed.age(last.at);
+    if age < window {
+        let Swing { intent, policy, .. } = last;
         return Finding::Fails(format!(
-            "intent {} did the opposite {} s ago; for {} s it is not taken back",
-            last.intent,
+            "intent {intent} of policy {policy} did the opposite {} s ago; for {} s it is not taken back",
             age.as_secs(),
             window.as_secs()
         ));
@@ -34,6 +32,8 @@ mod tests {
     use crate::{
         fixture::{self, Bench},
         record::{CheckName, Verdict},
+        time::Timestamp,
+        trial::Trial,
     };
 
     /// Scales from 4 to 6, is verified, and then proposes `to` after a pause.
@@ -54,5 +54,30 @@ mod tests {
         assert_eq!(then(5, just_before), Verdict::Refused(CheckName::Opposes));
         assert_eq!(then(5, window), Verdict::Admitted);
         assert_eq!(then(7, Duration::ZERO), Verdict::Admitted);
+    }
+
+    #[test]
+    fn two_policies_that_disagree_go_to_a_person_and_one_that_waits_does_not() {
+        let escalated = |second: &str| {
+            let mut configuration = fixture::configuration();
+            configuration.policies.insert("other".parse().expect("a name"), fixture::policy());
+            let mut trial = Trial::new(configuration, Timestamp::from_millis(1_000_000)).expect("the rules are good");
+            let mut ask = |name: &str, from, to| {
+                let (policy, mut proposal) = (name.parse().expect("a name"), fixture::proposal());
+                fixture::scale(&mut proposal, from, to);
+                let episode = trial.fire(&policy, &proposal.target, []).expect("it is concerned");
+                let intent = trial.propose(episode, &policy, proposal).expect("it is taken");
+                let verdict = trial.judge(intent, fixture::reading(from)).expect("it is judged").verdict;
+                if verdict == Verdict::Admitted {
+                    trial.verify(intent).expect("it is under way");
+                }
+                (verdict, trial.state().concern(episode, &policy).is_some_and(|concern| concern.escalated))
+            };
+            assert_eq!(ask("web-cpu", 4, 6), (Verdict::Admitted, false));
+            let (verdict, escalated) = ask(second, 6, 4);
+            assert_eq!(verdict, Verdict::Refused(CheckName::Opposes));
+            escalated
+        };
+        assert_eq!([escalated("other"), escalated("web-cpu")], [true, false]);
     }
 }

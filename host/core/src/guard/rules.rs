@@ -3,13 +3,19 @@
 //! Cedar skips a rule whose evaluation errs. For a `forbid` that would widen what is allowed, so here any error is a
 //! refusal. It refuses to know intents; `authorization` turns one into a question.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::LazyLock,
+};
 
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet,
     Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use miette::Diagnostic;
+
+use super::{memory::Memory, slices::Slices};
 
 /// The schema that rules are validated against, in Cedar's own notation.
 pub const SCHEMA: &str = include_str!("balm.cedarschema");
@@ -21,6 +27,8 @@ pub struct Rules {
     authorizer: Authorizer,
     /// The actions and the groups they are in.
     pub(super) actions: Entities,
+    slices: Slices,
+    memory: Memory,
 }
 
 /// Something wrong in a file of rules.
@@ -35,30 +43,44 @@ pub struct Mistake {
 }
 
 /// One question to the rules.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question<'a> {
-    pub(super) policy: &'a str,
+    pub(super) policy: Cow<'a, str>,
     pub(super) plugin: String,
     pub(super) digest: String,
     pub(super) action: &'static str,
     pub(super) resource: Resource<'a>,
-    pub(super) numbers: [(&'static str, u32); 8],
-    pub(super) severity: &'a str,
+    pub(super) numbers: [(&'static str, u32); 9],
+    pub(super) severity: Cow<'a, str>,
     pub(super) undo: bool,
     pub(super) approvals: u32,
 }
 
 /// The target of a question.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Resource<'a> {
     /// Its entity type in the schema.
     pub(super) kind: &'static str,
     pub(super) arn: String,
-    pub(super) account: &'a str,
+    pub(super) account: Cow<'a, str>,
     /// The ARN of the cluster that it is in, if it is in one.
     pub(super) cluster: Option<String>,
-    pub(super) attributes: Vec<(&'static str, &'a str)>,
-    pub(super) tags: &'a BTreeMap<String, String>,
+    pub(super) attributes: Vec<(&'static str, Cow<'a, str>)>,
+    pub(super) tags: Cow<'a, BTreeMap<String, String>>,
+}
+
+impl Question<'_> {
+    /// One that may outlive what it was asked about.
+    pub(super) fn into_owned(self) -> Question<'static> {
+        let Self { policy, plugin, digest, action, resource, numbers, severity, undo, approvals } = self;
+        let Resource { kind, arn, account, cluster, attributes, tags } = resource;
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let attributes = attributes.into_iter().map(|(name, value)| (name, own(value))).collect();
+        let tags = Cow::Owned(tags.into_owned());
+        let resource = Resource { kind, arn, account: own(account), cluster, attributes, tags };
+        let (policy, severity) = (own(policy), own(severity));
+        Question { policy, plugin, digest, action, resource, numbers, severity, undo, approvals }
+    }
 }
 
 impl Rules {
@@ -90,7 +112,7 @@ impl Rules {
 
     fn of(set: PolicySet) -> Self {
         let actions = schema().action_entities().expect("our schema's actions form no cycle");
-        Self { set, authorizer: Authorizer::new(), actions }
+        Self { set, authorizer: Authorizer::new(), actions, slices: Slices::default(), memory: Memory::default() }
     }
 
     /// How many rules there are.
@@ -101,9 +123,14 @@ impl Rules {
 
     /// The rules that permit it, or why it is not permitted.
     pub(super) fn ask(&self, question: &Question<'_>) -> Result<String, String> {
+        self.memory.answer(question, || self.ask_cedar(question))
+    }
+
+    fn ask_cedar(&self, question: &Question<'_>) -> Result<String, String> {
         let (request, entities) =
             self.build(question).map_err(|error| format!("the rules cannot be asked: {error}"))?;
-        let response = self.authorizer.is_authorized(&request, &self.set, &entities);
+        let rules = self.slices.of(&self.set, &self.actions, &request);
+        let response = self.authorizer.is_authorized(&request, &rules, &entities);
         let names = || {
             let mut names: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
             names.sort();
@@ -166,10 +193,11 @@ impl std::fmt::Display for Mistake {
 impl Rules {
     fn build(&self, question: &Question<'_>) -> Result<(Request, Entities), Box<dyn std::error::Error>> {
         let Resource { kind, arn, account, cluster, attributes: own, tags } = &question.resource;
-        let (policy, target, account) = (uid("Policy", question.policy), uid(kind, arn), uid("Account", account));
+        let (policy, target, account) = (uid("Policy", &question.policy), uid(kind, arn), uid("Account", account));
         let cluster = cluster.as_ref().map(|arn| uid("Cluster", arn));
         let parent = cluster.clone().unwrap_or_else(|| account.clone());
-        let principal = attributes(&[("plugin", &question.plugin), ("digest", &question.digest)]);
+        let principal =
+            attributes(&[("plugin", Cow::Borrowed(&question.plugin)), ("digest", Cow::Borrowed(&question.digest))]);
         let tags = tags.iter().map(|(name, value)| (name.clone(), string(value)));
         let entities = [
             Entity::new(policy.clone(), principal, HashSet::new())?,
@@ -185,16 +213,22 @@ impl Rules {
     }
 }
 
+/// Our entity types. Each is read once: Cedar's parser takes longer for a name than a rule takes to be evaluated.
+static KINDS: LazyLock<BTreeMap<&str, EntityTypeName>> = LazyLock::new(|| {
+    let kinds = ["Policy", "Action", "Account", "Cluster", "Service", "Group"];
+    kinds.map(|kind| (kind, kind.parse().expect("our entity types are identifiers"))).into()
+});
+
 pub(super) fn uid(kind: &str, id: &str) -> EntityUid {
-    let kind = kind.parse::<EntityTypeName>().expect("our entity types are identifiers");
-    EntityUid::from_type_name_and_id(kind, EntityId::new(id))
+    let kind = KINDS.get(kind).expect("every question speaks of our entity types, which a test proves");
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
 fn string(value: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(value.into())
 }
 
-fn attributes(pairs: &[(&str, &str)]) -> HashMap<String, RestrictedExpression> {
+fn attributes(pairs: &[(&str, Cow<'_, str>)]) -> HashMap<String, RestrictedExpression> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), string(value))).collect()
 }
 
@@ -203,7 +237,7 @@ impl Question<'_> {
         let long = |number: u32| RestrictedExpression::new_long(number.into());
         let numbers = self.numbers.iter().map(|(name, number)| ((*name).to_owned(), long(*number)));
         let others = [
-            ("severity".to_owned(), string(self.severity)),
+            ("severity".to_owned(), string(&self.severity)),
             ("undo".to_owned(), RestrictedExpression::new_bool(self.undo)),
             ("approvals".to_owned(), long(self.approvals)),
         ];
@@ -220,24 +254,26 @@ mod tests {
     }
 
     fn question<'a>(tags: &'a BTreeMap<String, String>) -> Question<'a> {
-        let numbers = ["from", "to", "desired", "running", "pending", "hour", "weekday", "attempts"];
+        let numbers = ["from", "to", "desired", "running", "pending", "changing", "hour", "weekday", "attempts"];
         let account = "123456789012";
         let resource = Resource {
             kind: "Service",
             arn: "arn:aws:ecs:eu-central-1:123456789012:service/prod/web".into(),
-            account,
+            account: account.into(),
             cluster: Some("arn:aws:ecs:eu-central-1:123456789012:cluster/prod".into()),
-            attributes: vec![("account", account), ("region", "eu-central-1"), ("cluster", "prod"), ("name", "web")],
-            tags,
+            attributes: [("account", account), ("region", "eu-central-1"), ("cluster", "prod"), ("name", "web")]
+                .map(|(name, value)| (name, value.into()))
+                .into(),
+            tags: Cow::Borrowed(tags),
         };
         Question {
-            policy: "web-cpu",
+            policy: "web-cpu".into(),
             plugin: "scale-ecs-service".into(),
             digest: "00".into(),
             action: "ecs:scale-service",
             resource,
             numbers: numbers.map(|name| (name, 4)),
-            severity: "critical",
+            severity: "critical".into(),
             undo: false,
             approvals: 0,
         }
@@ -248,10 +284,12 @@ mod tests {
         Resource {
             kind: "Group",
             arn: "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/fleet".into(),
-            account,
+            account: account.into(),
             cluster: None,
-            attributes: vec![("account", account), ("region", "eu-central-1"), ("name", "fleet")],
-            tags,
+            attributes: [("account", account), ("region", "eu-central-1"), ("name", "fleet")]
+                .map(|(name, value)| (name, value.into()))
+                .into(),
+            tags: Cow::Borrowed(tags),
         }
     }
 
@@ -269,7 +307,7 @@ mod tests {
             let question = Question { action, resource, ..question(&tags) };
             let (request, entities) = rules.build(&question).expect("a question");
             let (policy, target) =
-                (uid("Policy", question.policy), uid(question.resource.kind, &question.resource.arn));
+                (uid("Policy", &question.policy), uid(question.resource.kind, &question.resource.arn));
             let context = question.context().expect("a context");
             assert!(Request::new(policy, uid("Action", action), target, context, Some(&schema())).is_ok(), "{request}");
             let ours = entities.iter().filter(|entity| entity.uid().type_name().to_string() != "Action").cloned();
@@ -308,6 +346,56 @@ mod tests {
         for text in denies {
             assert!(ask(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn leaving_out_rules_whose_head_does_not_fit_changes_no_answer() {
+        let principals = [
+            "principal",
+            r#"principal == Policy::"web-cpu""#,
+            r#"principal == Policy::"other""#,
+            "principal is Policy",
+        ];
+        let actions = [
+            "action",
+            r#"action == Action::"ecs:scale-service""#,
+            r#"action == Action::"ecs:stop-task""#,
+            r#"action in Action::"scale""#,
+            r#"action in [Action::"restart", Action::"asg:set-desired-capacity"]"#,
+        ];
+        let resources = [
+            "resource",
+            r#"resource == Service::"arn:aws:ecs:eu-central-1:123456789012:service/prod/web""#,
+            r#"resource == Service::"arn:aws:ecs:eu-central-1:123456789012:service/prod/api""#,
+            r#"resource in Cluster::"arn:aws:ecs:eu-central-1:123456789012:cluster/prod""#,
+            r#"resource in Account::"999999999999""#,
+            "resource is Group",
+        ];
+        let tags = [("team".to_owned(), "web".to_owned())].into();
+        let questions = [
+            question(&tags),
+            Question { action: "ecs:stop-task", ..question(&tags) },
+            Question { policy: "other".into(), ..question(&tags) },
+            Question { action: "asg:set-desired-capacity", resource: group(&tags), ..question(&tags) },
+        ];
+        let mut fitting = 0;
+        let heads = principals.iter().flat_map(|p| actions.map(|a| format!("{p}, {a}")));
+        for head in heads.flat_map(|head| resources.map(|resource| format!("{head}, {resource}"))) {
+            for effect in ["permit", "forbid"] {
+                let text = format!("{effect}({head}); permit(principal, action, resource);");
+                // What can never fit is a mistake of its own.
+                let Ok(rules) = compile(&text) else { continue };
+                for question in &questions {
+                    let (request, entities) = rules.build(question).expect("a question");
+                    let whole = rules.authorizer.is_authorized(&request, &rules.set, &entities);
+                    let slice = rules.slices.of(&rules.set, &rules.actions, &request);
+                    let sliced = rules.authorizer.is_authorized(&request, &slice, &entities);
+                    assert_eq!(whole, sliced, "{text}\n{request}");
+                    fitting += slice.num_of_policies() - 1;
+                }
+            }
+        }
+        assert!(fitting > 100, "{fitting} heads fit");
     }
 
     #[test]

@@ -18,8 +18,8 @@ mod guest {
         exports::balm::policy::plugin::{Guest, Input, Manifest, Outcome},
     };
 
-    /// Kind and number, to be overwritten in the component's bytes: `good`, or `trap` for one that fails when it is asked
-    /// what it is.
+    /// Kind and number, to be overwritten in the component's bytes: `good`, `trap` for one that fails when it is asked what it
+    /// is, or `fall` for one that fails when it is to decide.
     static STAMP: [u8; 32] = *b"balm-stamp:good:0000000000000000";
 
     /// Where the kind begins, and where the number does.
@@ -49,6 +49,7 @@ mod guest {
         }
 
         fn evaluate(input: Input) -> Result<Outcome, String> {
+            assert!(text(KIND..NUMBER - 1) != "fall", "this version cannot decide");
             Ok(Outcome::Decided(Decision {
                 intents: Vec::new(),
                 explanation: format!("version {} with settings {}", number(), of_settings(&input.settings)),

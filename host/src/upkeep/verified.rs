@@ -1,0 +1,47 @@
+//! How far the journal was checked, and what was found wrong with it, for whoever asks.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use balm_core::name::Seq;
+
+/// Up to which record everything was checked against the chain.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    upto: AtomicU64,
+    /// The last record of the start: those behind it this process writes itself.
+    start: Seq,
+    damage: Mutex<Option<String>>,
+}
+
+impl Verified {
+    /// Everything up to one record was checked, of those up to `start` that there were.
+    pub(crate) fn upto(seq: Seq, start: Seq) -> Self {
+        Self { upto: AtomicU64::new(seq.0), start, damage: Mutex::default() }
+    }
+
+    /// Whether older records are still being checked.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.seq() < self.start && self.damage().is_none()
+    }
+
+    /// The last record of those.
+    pub(crate) fn seq(&self) -> Seq {
+        Seq(self.upto.load(Ordering::Acquire))
+    }
+
+    pub(super) fn advance(&self, seq: Seq) {
+        self.upto.store(seq.0, Ordering::Release);
+    }
+
+    /// What is wrong with the journal, if anything was found.
+    pub(crate) fn damage(&self) -> Option<String> {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn found(&self, damage: String) {
+        *self.damage.lock().unwrap_or_else(PoisonError::into_inner) = Some(damage);
+    }
+}

@@ -1,0 +1,3 @@
+module balm
+
+go 1.24
