@@ -101,7 +101,7 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         .with_context(|| format!("cannot listen on {}: is another program using the port?", config.listen))?;
     let admin_listener = bind_admin(config).await?;
     let (ending, ended) = watch::channel(false);
-    let begun = begin(config, data, accept_loss, &ended)?;
+    let begun = begin(config, data, accept_loss)?;
     let kill_switch = Arc::new(KillSwitch::new(data));
     let plugins = open_plugins(data)?;
     let key = Key::open(data)?;
@@ -190,8 +190,8 @@ async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) ->
         broken = engine.ended() => return Err(broken),
     };
     tracing::info!(why, "the host ends");
-    let running =
-        Running { ending, serving, administering, inbox, calls_ended, engine, audit_thread: begun.audit_thread };
+    let (audit_ends, audit_thread) = (begun.audit_ends, begun.audit_thread);
+    let running = Running { ending, serving, administering, inbox, calls_ended, engine, audit_ends, audit_thread };
     tokio::select! {
         ended = running.end(why, config.call_timeout) => ended,
         _ = shutdown::signal() => bail!("told twice to end"),
@@ -232,6 +232,7 @@ struct Running {
     inbox: Inbox,
     calls_ended: mpsc::Receiver<()>,
     engine: Watched,
+    audit_ends: watch::Sender<bool>,
     audit_thread: std::thread::JoinHandle<()>,
 }
 
@@ -246,6 +247,8 @@ impl Running {
         let _ = self.inbox.ask(Input::Stopped(HostStopped { why: why.into() })).await;
         self.inbox.end();
         self.engine.joined().await?;
+        // Only now does it get the last record: whoever cuts that off the journal is found out by it.
+        self.audit_ends.send_replace(true);
         self.audit_thread.join().ok();
         Ok(())
     }
@@ -300,6 +303,7 @@ struct Begun {
     states: States,
     log: Arc<Log>,
     audit: Audit,
+    audit_ends: watch::Sender<bool>,
     audit_thread: std::thread::JoinHandle<()>,
     /// The configuration that was in force before this start.
     previous: Arc<Configuration>,
@@ -346,7 +350,7 @@ impl Opening {
 }
 
 /// Open the journal, recover the state, and write down that the host runs.
-fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receiver<bool>) -> anyhow::Result<Begun> {
+fn begin(config: &Config, data: &Path, accept_loss: bool) -> anyhow::Result<Begun> {
     let states = States::open(data).context("the directory of saved states in the data directory")?;
     let Recovered { mut engine, journal: good, used, lost } = upkeep::recover(data, &states, accept_loss)?;
     let found = Found {
@@ -385,11 +389,12 @@ fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receive
     let started = HostStarted { version: env!("CARGO_PKG_VERSION").into(), engine: ENGINE_VERSION.into() };
     opening.write(Input::Started(started))?;
     opening.write(Input::Configured(Box::new(config.core.clone())))?;
-    let (audit, audit_thread) = opened.start(Arc::clone(&log), Handle::current(), ended.clone())?;
+    let (audit_ends, ends) = watch::channel(false);
+    let (audit, audit_thread) = opened.start(Arc::clone(&log), Handle::current(), ends)?;
     let Opening { engine, journal, clock } = opening;
     let parts = engine::Loop { engine, journal, clock, status: Arc::new(Status::default()) };
     let verified = Arc::new(found.verified());
-    Ok(Begun { parts, found, verified, states, log, audit, audit_thread, previous })
+    Ok(Begun { parts, found, verified, states, log, audit, audit_ends, audit_thread, previous })
 }
 
 /// Who this host is, for ever.

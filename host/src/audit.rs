@@ -6,16 +6,19 @@
 //!
 //! sled 0.34 does not sync what it flushes, loses data silently when its files are damaged, and writes values of more than
 //! about 8 KiB without any sync. So lines are packed into values of at most 4 KiB, its file is synced through a descriptor
-//! of our own, a child process opens it first after a start, and its head must agree with the chain. What it costs grows
-//! with the bytes that it is given, and records repeat each other's words: packs of them are compressed.
+//! of our own, a child process opens it first after a start, its head must agree with the chain, and all of it is checked
+//! behind everybody's back (`check`). Once it is found damaged it answers no more, and the next start builds it again. What
+//! it costs grows with the bytes that it is given, and records repeat each other's words: packs of them are compressed.
 
+mod ask;
+mod check;
 mod pack;
 
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     thread,
     time::{Duration, Instant},
 };
@@ -28,6 +31,7 @@ use balm_core::{
 use sled::{Batch, Db, Tree};
 use tokio::{runtime::Handle, sync::watch};
 
+pub(crate) use self::ask::Room;
 use crate::journal::{Log, LogError, Position};
 
 /// Bytes of a value. See above.
@@ -38,9 +42,6 @@ const COPY_BYTES: usize = 1 << 20;
 
 /// How long more is waited for when little was copied: each time costs the same, so a busy host copies much at a time.
 const GATHER: Duration = Duration::from_millis(20);
-
-/// How long a question waits for the records that were durable when it was asked.
-const REACH_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long what was copied may stay unsynced.
 const SYNC_EVERY: Duration = Duration::from_millis(250);
@@ -53,6 +54,9 @@ const PROBE: Duration = Duration::from_secs(30);
 
 /// The name says how what is in it is packed: another one is not found, and the database is built again.
 const HEAD: &[u8] = b"head-of-lz4-packs";
+
+/// The file in its directory that says that it is damaged, and where: it is put aside with it.
+const DAMAGED: &str = "damaged";
 
 /// The audit database, for readers.
 #[derive(Clone)]
@@ -67,6 +71,11 @@ struct Shared {
     first: Seq,
     /// The last record that is in it.
     head: watch::Sender<Seq>,
+    /// Its head when it was opened, which is the journal's.
+    known: Chain,
+    /// Where it was found damaged, if it was.
+    damaged: OnceLock<Seq>,
+    dir: PathBuf,
 }
 
 /// Why the database cannot be used.
@@ -148,14 +157,23 @@ pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, 
     };
     let db = sled(&dir)?;
     let (records, episodes) = (db.open_tree("records")?, db.open_tree("episodes")?);
-    let head = head(&db)?.map_or(Seq::ZERO, |chain| chain.seq);
+    let known = head(&db)?.unwrap_or(Chain::START);
+    let head = known.seq;
     forget_after(&records, head)?;
     let sync = File::open(dir.join("db")).map_err(|source| AuditError::Io { what: "opened", source })?;
     // Records that the journal no longer keeps cannot be copied any more.
     let next = head.next().max(log.first());
     let first = records.first()?.and_then(|(key, _)| seq_of(&key)).unwrap_or(next);
     let from = log.position(next)?;
-    let shared = Arc::new(Shared { records, episodes, first, head: watch::Sender::new(head) });
+    let shared = Arc::new(Shared {
+        records,
+        episodes,
+        first,
+        head: watch::Sender::new(head),
+        known,
+        damaged: OnceLock::new(),
+        dir,
+    });
     Ok(Opened { audit: Audit { shared }, db, sync, from, rebuilt, lost })
 }
 
@@ -170,8 +188,11 @@ fn usable(dir: &Path, log: &Log) -> Result<(), Unusable> {
     if !dir.exists() {
         return Ok(());
     }
+    if let Ok(why) = fs::read_to_string(dir.join(DAMAGED)) {
+        return Err(Unusable::Bad(why));
+    }
     let known = probe(dir).map_err(Unusable::Bad)?;
-    let Some(known) = known else {
+    let Some((known, first)) = known else {
         return if log.durable().seq == Seq::ZERO { Ok(()) } else { Err(Unusable::Empty) };
     };
     if known.seq > log.durable().seq {
@@ -180,13 +201,15 @@ fn usable(dir: &Path, log: &Log) -> Result<(), Unusable> {
     let position = log.position(known.seq).map_err(|error| Unusable::Bad(error.to_string()))?;
     let (lines, _) = log.lines(position, 1).map_err(|error| Unusable::Bad(error.to_string()))?;
     match lines.split(|c| *c == b'\n').next().and_then(line::split) {
-        Some((hash, _)) if hash == known.hash => Ok(()),
+        Some((hash, _)) if hash == known.hash && first <= log.first() => Ok(()),
+        Some((hash, _)) if hash == known.hash => Err(Unusable::Bad(format!("it begins with record {first}"))),
         _ => Err(Unusable::Bad(format!("its last record, {}, is not the journal's", known.seq))),
     }
 }
 
-/// Let a child process open the database: sled may panic, hang or abort on damaged files.
-fn probe(dir: &Path) -> Result<Option<Chain>, String> {
+/// Let a child process open the database, and say its head and its first record: sled may panic, hang or abort on damaged
+/// files.
+fn probe(dir: &Path) -> Result<Option<(Chain, Seq)>, String> {
     let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
     let mut child = Command::new(program)
         .arg("probe-audit")
@@ -216,21 +239,30 @@ fn probe(dir: &Path) -> Result<Option<Chain>, String> {
     let text = String::from_utf8_lossy(&output.stdout);
     match text.trim() {
         "" => Ok(None),
-        text => parse_chain(text).map(Some).ok_or_else(|| "its head cannot be read".into()),
+        text => {
+            let read = |text: &str| {
+                let (head, first) = text.rsplit_once(' ')?;
+                Some((parse_chain(head)?, Seq(first.parse().ok()?)))
+            };
+            read(text).map(Some).ok_or_else(|| "its head cannot be read".into())
+        }
     }
 }
 
-/// What the child process does: open, read the head, print it.
+/// What the child process does: open, read the head and the first record, print them.
 pub(crate) fn print_head(dir: &Path) -> Result<(), AuditError> {
     let db = sled(dir)?;
     let head = head(&db)?;
+    let (records, episodes) = (db.open_tree("records")?, db.open_tree("episodes")?);
     // Everything that a reader would walk over: damage shows here and not there.
-    for tree in [db.open_tree("records")?, db.open_tree("episodes")?] {
+    for tree in [&records, &episodes] {
         tree.last()?;
         tree.first()?;
     }
     if let Some(Chain { seq, hash }) = head {
-        println!("{seq} {hash}");
+        // Without records there is none up to the head: it begins behind it.
+        let first = records.first()?.and_then(|(key, _)| seq_of(&key)).unwrap_or(seq.next());
+        println!("{seq} {hash} {first}");
     }
     Ok(())
 }
@@ -395,8 +427,23 @@ struct Packer {
     records: Batch,
     episodes: Batch,
     head: Option<Chain>,
+    index: Index,
+}
+
+/// Which records an episode is found by: within a batch, the first of its records leads to the others.
+#[derive(Default)]
+struct Index {
     /// The episode that the batch that goes on is already found by.
     indexed: Option<EpisodeId>,
+}
+
+impl Index {
+    /// The episode that is to be found by the next record.
+    fn enters(&mut self, Glance { more, episode, .. }: Glance) -> Option<EpisodeId> {
+        let enters = episode.filter(|episode| self.indexed != Some(*episode));
+        self.indexed = if more { episode.or(self.indexed) } else { None };
+        enters
+    }
 }
 
 impl Packer {
@@ -412,7 +459,9 @@ impl Packer {
                     return Err(AuditError::OutOfOrder { expected, found: glance.seq });
                 }
                 self.head = Some(Chain { seq: glance.seq, hash });
-                self.index(glance);
+                if let Some(episode) = self.index.enters(glance) {
+                    self.episodes.insert(&episode_key(episode, glance.seq), &[]);
+                }
                 start.get_or_insert(glance.seq);
             }
             if let Some(start) = start {
@@ -421,28 +470,6 @@ impl Packer {
         }
         Ok(())
     }
-
-    /// An episode is found by its batches: within one, the first of its records leads to the others.
-    fn index(&mut self, Glance { seq, more, episode }: Glance) {
-        if let Some(episode) = episode.filter(|episode| self.indexed != Some(*episode)) {
-            self.episodes.insert(&episode_key(episode, seq), &[]);
-        }
-        self.indexed = if more { episode.or(self.indexed) } else { None };
-    }
-}
-
-/// How much an answer may hold: it is full with so many lines, or with the first beyond so many bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
-    pub(crate) records: usize,
-    pub(crate) bytes: usize,
-}
-
-impl Room {
-    /// Whether these lines fill it.
-    pub(crate) fn is_full(self, lines: &[Vec<u8>]) -> bool {
-        lines.len() >= self.records || lines.iter().map(Vec::len).sum::<usize>() >= self.bytes
-    }
 }
 
 fn episode_key(episode: EpisodeId, seq: Seq) -> [u8; 16] {
@@ -450,96 +477,6 @@ fn episode_key(episode: EpisodeId, seq: Seq) -> [u8; 16] {
     key[..8].copy_from_slice(&episode.0.0.to_be_bytes());
     key[8..].copy_from_slice(&seq.0.to_be_bytes());
     key
-}
-
-impl Audit {
-    /// The first record that can be asked for.
-    pub(crate) fn first(&self) -> Seq {
-        self.shared.first
-    }
-
-    /// The last record that can be asked for. Answers may be older than the journal by what is not copied yet.
-    pub(crate) fn head(&self) -> Seq {
-        *self.shared.head.borrow()
-    }
-
-    /// Wait until a record can be asked for, not for long: what is asked then is answered as far as the database is.
-    pub(crate) async fn reach(&self, seq: Seq) {
-        let mut head = self.shared.head.subscribe();
-        let _ = tokio::time::timeout(REACH_WITHIN, head.wait_for(|head| *head >= seq)).await;
-    }
-
-    /// The lines of so many records from one on, without their newlines.
-    pub(crate) fn lines(&self, from: Seq, most: usize) -> Result<Vec<Vec<u8>>, AuditError> {
-        let head = self.head();
-        let (mut lines, mut next) = (Vec::new(), from.max(Seq::ZERO.next()));
-        if next < self.first() {
-            return Err(AuditError::Dropped(self.first()));
-        }
-        while lines.len() < most && next <= head {
-            let Some((start, value)) = packed(&self.shared.records, next)? else {
-                return Err(AuditError::Damaged(next));
-            };
-            let skipped = usize::try_from(next.0 - start.0).unwrap_or(usize::MAX);
-            let before = lines.len();
-            let more = pack::lines(&value).skip(skipped);
-            lines.extend(more.take(most - before).map(<[u8]>::to_vec));
-            if lines.len() == before {
-                return Err(AuditError::Damaged(next));
-            }
-            next = Seq(next.0 + (lines.len() - before) as u64);
-        }
-        lines.truncate(usize::try_from((head.0 + 1).saturating_sub(from.0)).unwrap_or(usize::MAX));
-        Ok(lines)
-    }
-
-    /// The lines of the records of an episode from one on, oldest first, as many as there is room for. The record that it
-    /// began with may be no longer kept.
-    pub(crate) fn episode(&self, episode: EpisodeId, from: Seq, room: Room) -> Result<Vec<Vec<u8>>, AuditError> {
-        let has_first = from <= episode.0 && episode.0 >= self.first();
-        let mut lines = if has_first { self.lines(episode.0, 1)? } else { Vec::new() };
-        let (first, last) = (episode_key(episode, Seq::ZERO), episode_key(episode, Seq(u64::MAX)));
-        // The batch that the first record is in may begin before it.
-        let before = self.shared.episodes.range(first..=episode_key(episode, from)).next_back().transpose()?;
-        let start = before.map_or_else(|| first.to_vec(), |(key, _)| key.to_vec());
-        for entry in self.shared.episodes.range(start..=last.to_vec()) {
-            let (key, _) = entry?;
-            let seq = key.get(8..).and_then(seq_of).ok_or(AuditError::Damaged(episode.0))?;
-            self.batch((episode, from), seq, room, &mut lines)?;
-            if room.is_full(&lines) {
-                break;
-            }
-        }
-        Ok(lines)
-    }
-
-    /// The lines of an episode in a batch, from one of them on.
-    fn batch(
-        &self,
-        (episode, from): (EpisodeId, Seq),
-        mut seq: Seq,
-        room: Room,
-        lines: &mut Vec<Vec<u8>>,
-    ) -> Result<(), AuditError> {
-        while !room.is_full(lines) {
-            let Some(line) = self.lines(seq, 1)?.pop() else { return Ok(()) };
-            let glance = line::split(&line).and_then(|(_, json)| line::glance(json));
-            let glance = glance.ok_or(AuditError::Damaged(seq))?;
-            // A batch with alerts of many episodes is entered once for each.
-            if glance.episode == Some(episode) {
-                if seq >= from {
-                    lines.push(line);
-                }
-            } else if glance.episode.is_some() {
-                return Ok(());
-            }
-            if !glance.more {
-                return Ok(());
-            }
-            seq = seq.next();
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -138,6 +138,14 @@ impl Compiler {
     }
 }
 
+/// How many files of native code below a data directory would be run: each is read as a start reads it, and none is run.
+pub(crate) fn believed(sandbox: &Sandbox, data: &Path) -> io::Result<usize> {
+    let cache = Cache::open(data.join(CACHE), balm_sandbox::fingerprint(sandbox))?;
+    let digest = |name: &str| Digest::from_hex(name.split_once('-')?.0.as_bytes());
+    let kept = fs::read_dir(&cache.dir)?.flatten().filter_map(|entry| digest(entry.file_name().to_str()?));
+    Ok(kept.filter(|digest| cache.get(*digest).is_some()).count())
+}
+
 /// The one place where bytes become code that is run.
 #[expect(
     unsafe_code,

@@ -36,7 +36,7 @@ impl DataDir {
     /// Make it if it is not there, and lock it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Io { path: path.display().to_string(), source };
-        fs::create_dir_all(path).map_err(failed)?;
+        create(path).map_err(failed)?;
         // Absolute, so that what is printed of it leads there from anywhere.
         let path = path.canonicalize().map_err(failed)?;
         let lock = File::options()
@@ -59,10 +59,34 @@ impl DataDir {
     }
 }
 
+/// Make it, with what it lies in, so that a power cut does not take it away with everything in it: a name is on the disk
+/// once the directory that holds it was synced. One that is there may be so since a moment before the power failed last.
+fn create(path: &Path) -> io::Result<()> {
+    let dirs = path.ancestors().filter(|dir| !dir.as_os_str().is_empty());
+    let made = dirs.take_while(|dir| !dir.exists()).count();
+    fs::create_dir_all(path)?;
+    for (nth, dir) in path.canonicalize()?.ancestors().skip(1).take(made.max(1)).enumerate() {
+        match File::open(dir).and_then(|dir| dir.sync_all()) {
+            // Whoever made it for us keeps what it lies in to himself, and has to sync it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && nth >= made => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test_dir::TestDir;
+
+    #[test]
+    fn it_is_made_with_what_it_lies_in_and_found_again() {
+        let dir = TestDir::new("made");
+        let path = dir.path().join("deep/er/data");
+        drop(DataDir::open(&path).unwrap());
+        assert!(DataDir::open(&path).unwrap().path().ends_with("deep/er/data"));
+    }
 
     #[test]
     fn a_second_host_is_told_that_the_directory_is_in_use() {

@@ -30,6 +30,7 @@ mod notify;
 mod oracle;
 mod payloads;
 mod plugin;
+mod power;
 mod receiver;
 mod replay;
 mod sandbox;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     net::TcpStream,
     sync::{
         Mutex, PoisonError,
@@ -110,6 +111,26 @@ fn a_host_with_no_call_under_way_waits_for_none() {
     // Half of what a call may take.
     assert!(ended(&mut host).success(), "it ended in order: {}", host.log());
     assert!(matches!(journal::facts(&files.data()).last(), Some(Fact::HostStopped(_))));
+}
+
+#[test]
+fn the_last_record_of_an_end_in_order_cannot_be_cut_off_unnoticed() {
+    let files = Files::bare(Dir::new("shutdown-cut"));
+    files.edit("balm.toml", |text| {
+        format!("max-body-kib = 512\n{}", text.replace("reserve-mib = 0", "reserve-mib = 0\nsegment-mib = 1"))
+    });
+    files.start().stop();
+    let (last, line) = journal::read(&files.data()).pop().expect("there are records");
+    assert!(matches!(last.fact, Fact::HostStopped(_)), "{:?}", last.fact);
+    let path = files.data().join(format!("journal/{:020}.journal", 1));
+    let mut bytes = fs::read(&path).expect("it can be read");
+    let end = bytes.iter().rposition(|byte| *byte != 0).expect("something was written") + 1;
+    bytes[end - line.len() - 1..end].fill(0);
+    fs::write(&path, bytes).expect("it can be written");
+    let told = files.refuses_to_start();
+    let (known, left) = (last.seq.0, last.seq.0 - 1);
+    let wanted = format!("the audit database holds record {known}, and the journal ends with {left}");
+    assert!(told.contains(&wanted), "{told}");
 }
 
 #[test]

@@ -1,21 +1,15 @@
 //! What whole-system tests, proofs and benchmarks share.
 //!
-//! `harness` starts the real programs in directories of their own and speaks to them as strangers do. With it `kills` ends
-//! them at any moment and recounts what is left, `swaps` replaces plugins under load, `storm` sends alerts by the thousand,
-//! `replay` makes decisions again, `export` takes exports apart and `tamper` forges them. `sim` runs the core, a model of the
-//! journal and the model cloud under one seed; `oracle` judges random intents beside the guard; `approvals` is the table of
-//! everything that somebody may try with an approval; `corpus` has the hostile guests. `languages` builds the policies that
-//! are not in Rust, `golden` has decisions that must come out as they did. `mutants` plants faults that tests must find.
-//! `bench` measures, `book` reads the book and does what it says, `reference` writes the pages of it that code can write.
-//! Nothing here is shipped.
 //! `harness` starts the real programs in directories of their own and speaks to them as strangers do. What they must
 //! withstand, each with what it counts: `kills` ends a host at any moment and `syscalls` at one call to the kernel after the
-//! other; `swaps` replaces plugins under load; `storm` sends alerts by the thousand and `outage` does while nobody answers for
-//! Slack; `corpus` has the hostile guests, `approvals` everything that somebody may try with an approval, and `tamper` forges
-//! exports, which `export` takes apart. What must come out the same: `replay` makes decisions again, `golden` has decisions of
-//! released contracts and `golden_journal` what earlier versions wrote, `languages` builds the policies that are not in Rust, and `oracle` judges random intents beside the
-//! guard. `sim` runs the core, a model of the journal and the model cloud under one seed. `bench` measures. `book` reads the
-//! book and does what it says, `reference` writes the pages of it that code can write. Nothing here is shipped.
+//! other, `power` opens what a power cut may leave and `rot` what becomes of damaged files; `swaps` replaces plugins under
+//! load; `storm` sends alerts by the thousand and `outage` does while nobody answers for Slack; `corpus` has the hostile
+//! guests, `approvals` everything that somebody may try with an approval, and `tamper` forges exports, which `export` takes
+//! apart. What must come out the same: `replay` makes decisions again, `golden` has decisions of released contracts and
+//! `golden_journal` what earlier versions wrote, `languages` builds the policies that are not in Rust, and `oracle` judges
+//! random intents beside the guard. `sim` runs the core, a model of the journal and the model cloud under one seed. `mutants`
+//! plants faults that tests must find. `bench` measures. `book` reads the book and does what it says, `reference` writes the
+//! pages of it that code can write. Nothing here is shipped.
 
 pub mod approvals;
 pub mod bench;
@@ -30,8 +24,10 @@ pub mod languages;
 pub mod mutants;
 pub mod oracle;
 pub mod outage;
+pub mod power;
 pub mod reference;
 pub mod replay;
+pub mod rot;
 mod seeds;
 pub mod sim;
 pub mod storm;

@@ -13,12 +13,14 @@ use serde_json::Value;
 use crate::harness::programs;
 
 /// What `balm replay --all` says of a data directory.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
     /// Evaluations that were made again.
     pub replayed: u64,
     /// Those whose fuel was compared as well.
     pub fuel_compared: u64,
+    /// Those that came out otherwise.
+    pub differing: u64,
     /// Those that came out otherwise, in one byte or in the fuel that they took, and those that could not be made again.
     pub mismatches: u64,
 }
@@ -39,6 +41,7 @@ pub fn run(data: &Path) -> anyhow::Result<Replayed> {
     Ok(Replayed {
         replayed: number("replayed"),
         fuel_compared: number("fuel-compared"),
+        differing: number("differing"),
         mismatches: number("differing") + left_out,
     })
 }

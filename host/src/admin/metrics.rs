@@ -37,6 +37,8 @@ fn write_numbers(admin: &Admin, text: &mut Text) {
     );
     let help = "1 if something in the journal cannot be read any more.";
     text.gauge("balm_journal_damaged", help, u8::from(admin.verified.damage().is_some()));
+    let help = "1 if the audit database is damaged: it answers no more, and the next start builds it again.";
+    text.gauge("balm_audit_damaged", help, u8::from(admin.audit.damage().is_some()));
     text.gauge("balm_audit_seq", "The audit database's last record.", audit_seq);
     text.gauge(
         "balm_audit_lag_records",

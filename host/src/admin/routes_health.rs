@@ -74,7 +74,7 @@ pub(super) async fn get_readiness(State(admin): State<Arc<Admin>>) -> (StatusCod
         seq,
         audit_seq,
         audit_lag: seq.saturating_sub(audit_seq.0),
-        checked: Checked::by(&admin.verified),
+        checked: Checked::by(&admin),
         stopped: admin.kill_switch.is_engaged(),
     };
     (if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(readiness))

@@ -28,7 +28,6 @@ use super::{
 use crate::{
     journal::Log,
     status::{Numbers, PluginView, PolicyView, View},
-    upkeep::Verified,
 };
 
 /// Episodes and intents of one answer.
@@ -65,16 +64,17 @@ pub(super) struct Checked {
     /// start itself. After a start from a saved state it grows while the older records are checked in the background.
     #[schema(value_type = u64)]
     verified_seq: Seq,
-    /// Older records are still being checked.
+    /// Older records are still being checked, or the audit database is.
     verifying: bool,
-    /// What is wrong with the journal, and where, if anything was found.
+    /// What is wrong with the journal or the audit database, and where, if anything was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     damage: Option<String>,
 }
 
 impl Checked {
-    pub(super) fn by(verified: &Verified) -> Self {
-        Self { verified_seq: verified.seq(), verifying: verified.goes_on(), damage: verified.damage() }
+    pub(super) fn by(Admin { verified, audit, .. }: &Admin) -> Self {
+        let damage = verified.damage().or_else(|| audit.damage().map(|error| error.to_string()));
+        Self { verified_seq: verified.seq(), verifying: verified.goes_on(), damage }
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn get_status(State(admin): State<Arc<Admin>>, _: Reader) -> Js
         about: admin.about.clone(),
         numbers: admin.status.numbers(),
         audit_seq: admin.audit.head(),
-        checked: Checked::by(&admin.verified),
+        checked: Checked::by(&admin),
         stopped: admin.kill_switch.is_engaged(),
         view: admin.status.view(),
     })

@@ -19,6 +19,7 @@ mod notify;
 mod past;
 mod plugin;
 mod plugins;
+mod probe;
 mod replay;
 mod send;
 mod show;
@@ -316,6 +317,13 @@ Examples:
         /// The database's directory.
         dir: PathBuf,
     },
+    /// Look at the data directories on the standard input as a start does, and say what was found: the tests of crashes do so
+    /// by the thousand.
+    #[command(hide = true)]
+    Probe {
+        /// At what of them.
+        what: probe::What,
+    },
     /// Compile the component on the standard input within limits: the host does this in a child process.
     #[command(hide = true)]
     Compile {
@@ -382,6 +390,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Simulate(asked) => return simulate::run(&asked),
         Command::Notify(command) => notify::run(command)?,
         Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
+        Command::Probe { what } => probe::run(what)?,
         Command::Compile { cpu_seconds, memory_mib } => {
             if let Err(why) = crate::compile::child(cpu_seconds, memory_mib) {
                 // Without the program's name: it is told as the plugin's mistake.

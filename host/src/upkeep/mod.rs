@@ -1,7 +1,7 @@
 //! Upkeep: what is done with the journal behind the engine's back.
 //!
 //! A thread of its own, which stands back behind all others. After a start it checks the part of the chain that was not read
-//! (`scrub`); from then on it saves the state from time to time (`states`), so that the next start reads little (`recover`),
+//! (`scrub`) and the audit database; from then on it saves the state from time to time (`states`), so that the next start reads little (`recover`),
 //! and drops what is no longer kept (`retention`). The state that it saves is its own: the last saved one and the records
 //! since then, read from the journal as at a start. So the engine is never held up, and what a start will find has been done
 //! once before. While alerts wait for their evaluation it gives way (`giving_way`). It refuses to write records; it asks the engine for them.
@@ -42,6 +42,7 @@ use self::{
 pub(crate) use self::{
     recover::{Recovered, recover},
     retention::Retention,
+    scrub::damage_between,
     states::{StateError, States},
     verified::Verified,
 };
@@ -157,6 +158,7 @@ impl Running {
         priority::stand_back();
         let begins = finish_dropping(&self.parts.log, found.begins, found.dropped);
         self.scrub(begins, found.checked_from, found.checked_to);
+        self.check_audit();
         while self.goes_on() {
             if self.is_due() {
                 self.save();
@@ -203,11 +205,19 @@ impl Running {
         }
     }
 
+    /// Check what the start found in the audit database. What is wrong with it, it says itself from then on.
+    fn check_audit(&mut self) {
+        let Upkeep { audit, ending, verified, .. } = &self.parts;
+        if audit.check(|| !*ending.borrow()).is_ok() {
+            tracing::debug!("the audit database is checked");
+        }
+        verified.audit_is_checked();
+    }
+
     /// Damage does not stop a host that runs: the state that it acts on is vouched for, and what comes is written to a file
     /// that is whole. But it is said wherever it can be, and the next start without a saved state refuses.
     fn tell_damage(&self, damage: DamageFound) {
-        let DamageFound { seq, file, offset, why } = &damage;
-        let told = format!("record {seq} in {file} at byte {offset}: {why}");
+        let told = scrub::told(&damage);
         tracing::error!(damage = told, "the journal is damaged: restore the file from a backup");
         self.parts.verified.found(told);
         self.ask(Input::DamageFound(damage));
@@ -321,7 +331,8 @@ impl Running {
     fn retain(&mut self) {
         self.retained_at = Instant::now();
         let verified = &self.parts.verified;
-        let unverified = verified.goes_on() || verified.damage().is_some();
+        let damaged = verified.damage().is_some() || self.parts.audit.damage().is_some();
+        let unverified = verified.goes_on() || damaged;
         if self.parts.settings.keep == Retention::default() || self.saved.len() < STATES || unverified {
             return;
         }

@@ -109,6 +109,32 @@ fn follow(chain: Chain, text: &[u8]) -> Option<Chain> {
     (line::hash_after(&chain.hash, json) == hash).then(|| Chain { seq: chain.seq.next(), hash })
 }
 
+/// What is wrong between two places of the chain, if anything is, in words: the same check at once, by whoever waits for it.
+pub(crate) fn damage_between(log: &Log, begins: Chain, ends: Chain) -> Option<String> {
+    match scrub(log, begins, ends, &mut Waiting) {
+        Err(Broken::Damage(damage)) => Some(told(&damage)),
+        Ok(()) | Err(Broken::Ending) => None,
+    }
+}
+
+/// Goes on to the end, and takes what cannot be read for damage once it was tried often enough.
+struct Waiting;
+
+impl Watch for Waiting {
+    fn went_on(&mut self, _: Seq) -> bool {
+        true
+    }
+
+    fn waited(&mut self) -> bool {
+        true
+    }
+}
+
+/// Damage in words.
+pub(super) fn told(DamageFound { seq, file, offset, why }: &DamageFound) -> String {
+    format!("record {seq} in {file} at byte {offset}: {why}")
+}
+
 /// What is told of damage at a place.
 pub(super) fn damage(segment: &Segment, seq: Seq, offset: u64, why: String) -> DamageFound {
     let name = segment.path().file_name().unwrap_or_default().to_string_lossy();

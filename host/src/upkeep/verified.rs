@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use balm_core::name::Seq;
@@ -13,18 +13,21 @@ pub(crate) struct Verified {
     upto: AtomicU64,
     /// The last record of the start: those behind it this process writes itself.
     start: Seq,
+    /// So was the audit database.
+    audit: AtomicBool,
     damage: Mutex<Option<String>>,
 }
 
 impl Verified {
     /// Everything up to one record was checked, of those up to `start` that there were.
     pub(crate) fn upto(seq: Seq, start: Seq) -> Self {
-        Self { upto: AtomicU64::new(seq.0), start, damage: Mutex::default() }
+        Self { upto: AtomicU64::new(seq.0), start, audit: AtomicBool::new(false), damage: Mutex::default() }
     }
 
-    /// Whether older records are still being checked.
+    /// Whether what the start found is still being checked.
     pub(crate) fn goes_on(&self) -> bool {
-        self.seq() < self.start && self.damage().is_none()
+        let all = self.seq() >= self.start && self.audit.load(Ordering::Acquire);
+        !all && self.damage().is_none()
     }
 
     /// The last record of those.
@@ -34,6 +37,10 @@ impl Verified {
 
     pub(super) fn advance(&self, seq: Seq) {
         self.upto.store(seq.0, Ordering::Release);
+    }
+
+    pub(super) fn audit_is_checked(&self) {
+        self.audit.store(true, Ordering::Release);
     }
 
     /// What is wrong with the journal, if anything was found.

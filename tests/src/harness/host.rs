@@ -5,6 +5,8 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc::sync_channel,
+    thread,
     time::Duration,
 };
 
@@ -27,6 +29,9 @@ pub const TOKEN: &str = "s3cr3t-t0ken";
 
 /// How long a host may take to be ready. In a build without optimisation it compiles plugins slowly.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// When a host that says nothing is given up.
+const READY_MOST: Duration = READY_WITHIN.saturating_mul(3);
 
 /// The files of a host: a configuration with everything, to be changed by a test where it matters.
 #[derive(Debug)]
@@ -250,9 +255,19 @@ impl Files {
     }
 
     fn ready(mut host: Host) -> Result<Host, String> {
-        let mut line = String::new();
         let out = host.child.stdout.take().expect("it is piped");
-        BufReader::new(out).read_line(&mut line).expect("its output can be read");
+        let (tell, told) = sync_channel(1);
+        thread::spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(out).read_line(&mut line).map(|_| line);
+            // Whoever waited may have given up.
+            let _ = tell.send(read);
+        });
+        let Ok(line) = told.recv_timeout(READY_MOST) else {
+            host.kill();
+            return Err(format!("it is neither ready nor at its end after {} s: {}", READY_MOST.as_secs(), host.log()));
+        };
+        let line = line.expect("its output can be read");
         if line.is_empty() {
             let _ = host.child.wait();
             return Err(host.log());

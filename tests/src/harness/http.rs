@@ -33,6 +33,11 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream), host: host.into() })
     }
 
+    /// The port at this end.
+    pub fn port(&self) -> io::Result<u16> {
+        self.stream.get_ref().local_addr().map(|address| address.port())
+    }
+
     /// Send a request and read the answer.
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<Answer> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: {}\r\n", self.host, body.len());

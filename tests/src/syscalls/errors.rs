@@ -74,8 +74,8 @@ pub(super) fn spread(mut errors: Vec<Injected>, most: usize) -> Vec<Injected> {
 }
 
 /// One error: what comes of it, and what the next start finds.
-pub(super) fn inject(template: &Template, nth: usize, injected: &Injected) -> Report {
-    let mut stage = Stage::set(&format!("errors-{nth}"), template, Where::Commit);
+pub(super) fn inject(template: &Template, injected: &Injected) -> Report {
+    let mut stage = Stage::set("errors", template, Where::Commit);
     let Injected { call, error, when, .. } = injected;
     let (gone, events) = stage.play_with(&format!("--inject={call}:error={error}:when={when}"));
     let mut wrong = Vec::new();

@@ -7,13 +7,7 @@ mod errors;
 mod points;
 mod stage;
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::collections::BTreeSet;
 
 pub use self::points::Point;
 use self::{
@@ -21,6 +15,7 @@ use self::{
     points::Where,
     stage::{Stage, Template},
 };
+use crate::harness::side_by_side;
 
 /// Hosts that are killed side by side: most of the time each waits for its disk or its cloud.
 const AT_ONCE: usize = 3;
@@ -64,11 +59,11 @@ pub fn run(options: Options) -> Report {
     let (points, errors) = (points::all(&template), errors::all());
     let points = points::spread(points, options.points);
     let errors: Vec<Injected> = errors::spread(errors, options.errors);
-    let report = Mutex::new(Report::default());
-    let add = |one: Report| report.lock().unwrap_or_else(PoisonError::into_inner).add(one);
-    each(&points, |nth, point| add(kill(&template, nth, point)));
-    each(&errors, |nth, injected| add(errors::inject(&template, nth, injected)));
-    report.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let mut report = Report::default();
+    let killed = side_by_side(AT_ONCE, &points, |point| kill(&template, point));
+    let failed = side_by_side(AT_ONCE, &errors, |injected| errors::inject(&template, injected));
+    killed.into_iter().chain(failed).for_each(|one| report.add(one));
+    report
 }
 
 impl Report {
@@ -89,25 +84,9 @@ impl Report {
     }
 }
 
-/// Do something with each, some at once.
-fn each<T: Sync>(all: &[T], act: impl Fn(usize, &T) + Sync) {
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|threads| {
-        for _ in 0..AT_ONCE {
-            threads.spawn(|| {
-                while let Some((nth, one)) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|nth| Some((nth, all.get(nth)?)))
-                {
-                    act(nth, one);
-                }
-            });
-        }
-    });
-}
-
 /// One point: kill there, start again, and recount.
-fn kill(template: &Template, nth: usize, point: &Point) -> Report {
-    let mut stage = Stage::set(&format!("syscalls-{nth}"), template, point.place);
+fn kill(template: &Template, point: &Point) -> Report {
+    let mut stage = Stage::set("syscalls", template, point.place);
     let killed = match point.place {
         Where::Commit => stage.play_with(&point.injection()).0,
         Where::FirstStart | Where::Start | Where::TornStart => stage.start_with(&point.injection()),

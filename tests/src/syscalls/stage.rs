@@ -14,6 +14,7 @@ use crate::{
     harness::{
         Dir,
         cloud::Cloud,
+        copy,
         grafana::{Alert, body},
         host::{Files, Host, TOKEN},
         http,
@@ -86,19 +87,6 @@ fn first_file(data: &Path) -> PathBuf {
 /// Bytes up to the last that is no NUL.
 fn written(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|c| *c != 0).map_or(0, |last| last + 1)
-}
-
-/// Copy a directory of files; a socket is none.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory can be made");
-    for entry in fs::read_dir(from).expect("the directory can be read").flatten() {
-        let (kind, to) = (entry.file_type().expect("it has a type"), to.join(entry.file_name()));
-        if kind.is_dir() {
-            copy(&entry.path(), &to);
-        } else if kind.is_file() {
-            fs::copy(entry.path(), to).expect("a file can be copied");
-        }
-    }
 }
 
 /// Alerts that concern nobody.

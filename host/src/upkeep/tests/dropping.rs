@@ -130,7 +130,9 @@ fn where_all_that_a_start_did_not_read_was_dropped_the_rest_is_verified() {
     assert!(verified.goes_on() && found.checked_from.seq == dropped.upto);
     let begins = finish_dropping(&running.parts.log, found.begins, found.dropped);
     running.scrub(begins, found.checked_from, found.checked_to);
-    assert!(!verified.goes_on() && verified.damage().is_none());
+    assert!(verified.goes_on(), "the audit database is to be checked");
+    running.check_audit();
+    assert!(!verified.goes_on() && verified.damage().is_none() && running.parts.audit.damage().is_none());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is left after crashes: of the process, of the power, of the disk.
 
-use balm_tests::{harness::strace, syscalls};
+use balm_tests::{harness::strace, power, syscalls};
 
 use crate::promise::Promise;
 
@@ -12,6 +12,15 @@ const ERRORS: usize = 24;
 const POINTS_LEAST: u64 = 100;
 
 const KILLED: &str = "calls to the kernel before which a host was killed";
+
+/// States that a power cut may leave which are opened, about; and what there must be at least.
+const STATES: usize = 1_200;
+const STATES_LEAST: u64 = 1_000;
+
+const POWER_CUT: &str = "different states of its disk that were opened";
+
+/// Requests before the power is cut.
+const REQUESTS: usize = 140;
 
 pub(crate) fn syscalls(long: bool) -> Vec<Promise> {
     if let Some(why) = strace::missing() {
@@ -35,5 +44,26 @@ pub(crate) fn syscalls(long: bool) -> Vec<Promise> {
         Promise::none("of them lost", "syscall_lost", report.lost as u64),
         Promise::none("changes made again", "syscall_duplicate_effects", report.duplicate_effects as u64),
         Promise::none("anything else wrong after the next start", "syscall_wrong", report.wrong.len() as u64),
+    ]
+}
+
+pub(crate) fn power_cuts(times: u32, seed: u64) -> Vec<Promise> {
+    let least = STATES_LEAST * u64::from(times);
+    if let Some(why) = strace::missing() {
+        eprintln!("not cutting the power of a host: {why}");
+        return vec![Promise::at_least(POWER_CUT, "power_cut_states", 0, least)];
+    }
+    eprintln!("cutting the power of a host at every moment");
+    let report = power::run(power::Options { states: STATES * times as usize, requests: REQUESTS, seed });
+    report.wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    let lost = "of them in which one is missing, or something else is in its place";
+    vec![
+        Promise::at_least("moments at which a host's power was cut", "power_cut_moments", report.moments as u64, 1),
+        Promise::at_least(POWER_CUT, "power_cut_states", report.states as u64, least),
+        Promise::at_least("of them with a write that was cut", "power_cut_torn", report.cut as u64, 1),
+        Promise::at_least("of them opened with a saved state", "power_cut_resumed", report.resumed as u64, 1),
+        Promise::at_least("alerts that were acknowledged", "power_cut_acknowledged", report.acknowledged as u64, 1),
+        Promise::none(lost, "power_cut_lost", report.lost as u64),
+        Promise::none("of them that a host does not start with", "power_cut_refused", report.refused as u64),
     ]
 }

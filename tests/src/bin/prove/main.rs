@@ -100,6 +100,9 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("syscall") {
         promises.extend(crashes::syscalls(arguments.long));
     }
+    if wanted("power") {
+        promises.extend(crashes::power_cuts(times, SEED));
+    }
     if wanted("swap") {
         let swaps = SWAPS * u64::from(times);
         eprintln!("replacing plugins {swaps} times under load");
@@ -345,7 +348,7 @@ fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
 
 fn replays(killed: &Path) -> anyhow::Result<Vec<Promise>> {
     eprintln!("making every decision again");
-    let replay::Replayed { replayed, fuel_compared, mismatches } = replay::run(&killed.join("data"))?;
+    let replay::Replayed { replayed, fuel_compared, mismatches, .. } = replay::run(&killed.join("data"))?;
     let holds = replayed > 0 && fuel_compared == replayed;
     Ok(vec![
         Promise::of("decisions made again, with their fuel", "replayed", replayed as f64, holds),

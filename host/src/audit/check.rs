@@ -1,0 +1,131 @@
+//! Whether the database still holds what it held when its head was written: asked once after a start, behind everybody's back.
+//!
+//! A database whose head agrees with the journal may have lost what stands before it: sled finds its pages by what its log
+//! says, and of a damaged log it reads less and says nothing. The lines are a chain, and its end is the journal's; so each
+//! must follow the one before, and every episode must be found by each of its batches. It refuses to know who waits for it.
+
+use balm_core::{
+    line::{self, Chain},
+    name::Seq,
+};
+
+use super::{Audit, AuditError, Index, episode_key, pack, packed};
+
+/// Check everything that was there when the database was opened. `goes_on` is asked from time to time.
+pub(super) fn check(audit: &Audit, mut goes_on: impl FnMut() -> bool) -> Result<(), AuditError> {
+    let (mut next, known, mut index) = (audit.first(), audit.shared.known, Index::default());
+    let mut before = (next == Seq::ZERO.next()).then_some(Chain::START.hash);
+    while next <= known.seq && goes_on() {
+        // What cannot be read is damaged like what is another.
+        let pack = packed(&audit.shared.records, next).ok().flatten().filter(|(start, _)| *start == next);
+        let (start, lines) = pack.ok_or(AuditError::Damaged(next))?;
+        for line in pack::lines(&lines) {
+            let damaged = || AuditError::Damaged(next);
+            let (hash, json) = line::split(line).ok_or_else(damaged)?;
+            let glance = line::glance(json).filter(|glance| glance.seq == next).ok_or_else(damaged)?;
+            // Where old records are no longer kept, the first line says what it follows.
+            let follows = before.or_else(|| line::claims(line)?.1.prev);
+            let is_chained = follows.is_some_and(|before| line::hash_after(&before, json) == hash);
+            let is_found = match index.enters(glance) {
+                Some(episode) => matches!(audit.shared.episodes.contains_key(episode_key(episode, next)), Ok(true)),
+                None => true,
+            };
+            if !is_chained || !is_found || (next == known.seq && hash != known.hash) {
+                return Err(damaged());
+            }
+            (before, next) = (Some(hash), next.next());
+        }
+        if next == start {
+            return Err(AuditError::Damaged(next));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, OnceLock};
+
+    use balm_core::{
+        line::Framing,
+        name::EpisodeId,
+        record::{EpisodeEnd, EpisodeEnded, Fact, Record},
+        time::Timestamp,
+    };
+    use tokio::sync::watch;
+
+    use super::{
+        super::{Packer, Shared, key, sled},
+        *,
+    };
+    use crate::test_dir::TestDir;
+
+    const RECORDS: u64 = 12;
+
+    /// A database with a record for each of four episodes in turn, three records in a pack.
+    fn database(dir: &TestDir) -> Audit {
+        let db = sled(dir.path()).unwrap();
+        let (records, episodes) = (db.open_tree("records").unwrap(), db.open_tree("episodes").unwrap());
+        let (mut chain, mut packer, mut lines) = (Chain::START, Packer::default(), Vec::new());
+        for seq in (1..=RECORDS).map(Seq) {
+            let ended = EpisodeEnded { episode: EpisodeId(Seq(100 + seq.0 % 4)), how: EpisodeEnd::Resolved };
+            let record = Record { seq, at: Timestamp::EPOCH, more: false, fact: Fact::EpisodeEnded(ended) };
+            chain = line::write(chain, &record, Framing::default(), &mut lines);
+            if seq.0 % 3 == 0 {
+                packer.pack(&std::mem::take(&mut lines)).unwrap();
+            }
+        }
+        records.apply_batch(packer.records).unwrap();
+        episodes.apply_batch(packer.episodes).unwrap();
+        let (head, dir) = (watch::Sender::new(chain.seq), dir.path().to_owned());
+        let shared = Shared { records, episodes, first: Seq(1), head, known: chain, damaged: OnceLock::new(), dir };
+        Audit { shared: Arc::new(shared) }
+    }
+
+    fn found(audit: &Audit) -> Option<u64> {
+        match check(audit, || true) {
+            Ok(()) => None,
+            Err(AuditError::Damaged(seq)) => Some(seq.0),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn whatever_is_missing_or_another_is_found_with_its_place() {
+        let dir = TestDir::new("audit-check");
+        let audit = database(&dir);
+        let Shared { records, episodes, .. } = &*audit.shared;
+        assert_eq!(found(&audit), None);
+        for start in [1, 4, 7, 10].map(Seq) {
+            let pack = records.remove(key(start, 0)).unwrap().expect("it was there");
+            assert_eq!(found(&audit), Some(start.0), "a pack is missing");
+            let other = records.get(key(Seq(if start.0 == 1 { 4 } else { 1 }), 0)).unwrap().unwrap();
+            records.insert(key(start, 0), other).unwrap();
+            assert_eq!(found(&audit), Some(start.0), "another pack is in its place");
+            records.insert(key(start, 0), &pack[..pack.len() - 1]).unwrap();
+            assert_eq!(found(&audit), Some(start.0), "its end is missing");
+            records.insert(key(start, 0), pack).unwrap();
+        }
+        for seq in (1..=RECORDS).map(Seq) {
+            let entry = episode_key(EpisodeId(Seq(100 + seq.0 % 4)), seq);
+            episodes.remove(entry).unwrap().expect("it was there");
+            assert_eq!(found(&audit), Some(seq.0), "an episode is not found by a record");
+            episodes.insert(entry, &[]).unwrap();
+        }
+        assert_eq!(found(&audit), None);
+    }
+
+    #[test]
+    fn what_is_found_damaged_answers_no_more_and_is_built_again() {
+        let dir = TestDir::new("audit-damaged");
+        let audit = database(&dir);
+        audit.shared.records.remove(key(Seq(4), 0)).unwrap();
+        assert_eq!(audit.lines(Seq(1), 3).unwrap().len(), 3, "nobody knows yet");
+        assert!(audit.damage().is_none());
+        audit.check(|| true).unwrap_err();
+        assert!(matches!(audit.lines(Seq(1), 3), Err(AuditError::Damaged(Seq(4)))));
+        let room = super::super::Room { records: 10, bytes: 1 << 20 };
+        assert!(matches!(audit.episode(EpisodeId(Seq(101)), Seq(0), room), Err(AuditError::Damaged(Seq(4)))));
+        assert!(dir.path().join(super::super::DAMAGED).exists(), "the next start knows it");
+    }
+}
