@@ -119,15 +119,11 @@ impl Compiler {
 
     /// A component as a plugin: from what was kept, or compiled now.
     pub(crate) async fn load(&self, name: &PluginName, bytes: &[u8]) -> Result<Plugin, String> {
-        let digest = Digest::of(&[bytes]);
-        if let Some(compiled) = self.cache.as_ref().and_then(|cache| cache.get(digest)) {
-            match Plugin::from_compiled(&self.sandbox, name.clone(), bytes, &compiled).await {
-                Err(LoadError::Stale(why)) => tracing::info!(plugin = %name, why, "it is compiled anew"),
-                loaded => return loaded.map_err(|error| error.to_string()),
-            }
+        if let Some(loaded) = self.kept(name, bytes).await {
+            return loaded;
         }
         let _turn = self.children.acquire().await.expect("the semaphore is never closed");
-        let owned = bytes.to_vec();
+        let (digest, owned) = (Digest::of(&[bytes]), bytes.to_vec());
         let compiling = tokio::task::spawn_blocking(move || in_child(&owned)).await;
         let code = compiling.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         if let Some(Err(error)) = self.cache.as_ref().map(|cache| cache.put(digest, &code)) {
@@ -136,14 +132,18 @@ impl Compiler {
         let loaded = Plugin::from_compiled(&self.sandbox, name.clone(), bytes, &trusted(code)).await;
         loaded.map_err(|error| error.to_string())
     }
-}
 
-/// How many files of native code below a data directory would be run: each is read as a start reads it, and none is run.
-pub(crate) fn believed(sandbox: &Sandbox, data: &Path) -> io::Result<usize> {
-    let cache = Cache::open(data.join(CACHE), balm_sandbox::fingerprint(sandbox))?;
-    let digest = |name: &str| Digest::from_hex(name.split_once('-')?.0.as_bytes());
-    let kept = fs::read_dir(&cache.dir)?.flatten().filter_map(|entry| digest(entry.file_name().to_str()?));
-    Ok(kept.filter(|digest| cache.get(*digest).is_some()).count())
+    /// The same from what was kept alone, if that is this engine's.
+    pub(crate) async fn kept(&self, name: &PluginName, bytes: &[u8]) -> Option<Result<Plugin, String>> {
+        let compiled = self.cache.as_ref()?.get(Digest::of(&[bytes]))?;
+        match Plugin::from_compiled(&self.sandbox, name.clone(), bytes, &compiled).await {
+            Err(LoadError::Stale(why)) => {
+                tracing::info!(plugin = %name, why, "it is compiled anew");
+                None
+            }
+            loaded => Some(loaded.map_err(|error| error.to_string())),
+        }
+    }
 }
 
 /// The one place where bytes become code that is run.

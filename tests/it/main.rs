@@ -33,6 +33,7 @@ mod plugin;
 mod power;
 mod receiver;
 mod replay;
+mod rot;
 mod sandbox;
 mod scene;
 mod shutdown;

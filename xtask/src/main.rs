@@ -53,8 +53,8 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only the promises whose key begins so: approval, golden, guard, hostile, kill, mutants, power, storm, swap, sim,
-        /// slack, replay, syscall, tamper or type.
+        /// Only the promises whose key begins so: approval, cache, corruption, golden, guard, hostile, kill, mutants, power,
+        /// storm, swap, sim, slack, replay, syscall, tamper or type.
         #[arg(long, value_name = "KEY")]
         only: Option<String>,
         /// Ten times as many intents, kills, power cuts, swaps and seeds, ten times as long without Slack; and faults are

@@ -1,6 +1,7 @@
 //! Opening what crashes and rot leave, with the real binary: one process opens thousands, each as a start does.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -23,6 +24,8 @@ pub enum Opened {
         cut: bool,
         /// What the state would be vouched for with, if it was resumed from a saved one.
         state: Option<String>,
+        /// The record that the saved state is of, if it was.
+        used: Option<u64>,
         /// What is wrong with the records that were not read at first, if anything is.
         damage: Option<String>,
     },
@@ -48,7 +51,7 @@ impl Opener {
         Self::start("journals")
     }
 
-    /// One that counts the native code that is believed.
+    /// One that loads plugins from native code that was kept.
     #[must_use]
     pub fn caches() -> Self {
         Self::start("caches")
@@ -74,18 +77,23 @@ impl Opener {
         }
         let words = |key: &str| answer[key].as_str().map(str::to_owned);
         match (answer["seq"].as_u64(), words("hash"), answer["cut"].as_u64()) {
-            (Some(seq), Some(hash), Some(cut)) => {
-                Opened::Journal { seq, hash, cut: cut > 0, state: words("state"), damage: words("damage") }
-            }
+            (Some(seq), Some(hash), Some(cut)) => Opened::Journal {
+                seq,
+                hash,
+                cut: cut > 0,
+                state: words("state"),
+                used: answer["used"].as_u64(),
+                damage: words("damage"),
+            },
             _ => Opened::Failed(format!("it says {answer}")),
         }
     }
 
-    /// How many files of native code below a data directory are believed.
-    pub fn count(&mut self, data: &Path) -> Result<usize, String> {
+    /// The digests of the plugins below a data directory that are loaded from native code that was kept.
+    pub fn loaded(&mut self, data: &Path) -> Result<BTreeSet<String>, String> {
         let answer = self.ask(data)?;
-        let count = answer["believed"].as_u64().and_then(|count| usize::try_from(count).ok());
-        count.ok_or_else(|| format!("it says {answer}"))
+        let loaded = answer["loaded"].as_array().ok_or_else(|| format!("it says {answer}"))?;
+        Ok(loaded.iter().filter_map(|digest| digest.as_str().map(str::to_owned)).collect())
     }
 
     fn ask(&mut self, data: &Path) -> Result<Value, String> {

@@ -10,7 +10,6 @@ use std::{
 
 use super::{
     disk::Disk,
-    known::{Known, named},
     reader::{CALLS, Reader, Sent},
     step::Step,
 };
@@ -19,6 +18,7 @@ use crate::harness::{
     grafana::{Alert, body},
     host::{Files, Host, TOKEN},
     http::Connection,
+    known::{Known, named},
     strace, wait,
 };
 

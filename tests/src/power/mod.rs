@@ -5,10 +5,9 @@
 //! (`disk`, `tear`) says, for every moment, what a power cut may leave: what was not synced is there, is not, is torn within
 //! a sector or has holes; names are old or new. Such states are made on a real file system and opened by the real binary
 //! (`opening`): everything that was acknowledged before that moment must be there, and the state must be the one that all
-//! records lead to (`known`).
+//! records lead to (`harness::known`).
 
 mod disk;
-mod known;
 mod life;
 mod reader;
 mod step;
@@ -279,7 +278,7 @@ fn judge(
     state.write(data);
     report.states += 1;
     let opened = opener.open(data);
-    let Opened::Journal { seq, hash, cut, state, damage } = &opened else {
+    let Opened::Journal { seq, hash, cut, state, damage, .. } = &opened else {
         return Err(match opened {
             Opened::Refused(why) => (Wrong::Refused, format!("the host refuses it: {why}")),
             Opened::Failed(why) | Opened::Journal { hash: why, .. } => {

@@ -2,28 +2,10 @@
 
 use std::{fmt, ops::Range};
 
+use crate::sim::random::Random;
+
 /// Bytes that are damaged at once, at most: a few blocks of a disk.
 const MOST: usize = 16 << 10;
-
-/// Xorshift: good enough to be anywhere.
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) const fn new(seed: u64) -> Self {
-        Self(seed | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    pub(super) fn below(&mut self, most: usize) -> usize {
-        usize::try_from(self.next() % most.max(1) as u64).expect("below a length")
-    }
-}
 
 /// One of the ways, and where. It always changes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +50,7 @@ impl Damage {
     pub(super) fn any(random: &mut Random, bytes: &[u8]) -> Self {
         let written = bytes.iter().rposition(|c| *c != 0).map_or(0, |last| last + 1);
         loop {
-            let end = if random.below(8) == 0 { bytes.len() } else { written };
+            let end = if below(random, 8) == 0 { bytes.len() } else { written };
             let damage = Self::some(random, end.max(1));
             if damage.of(bytes.to_vec()) != bytes {
                 return damage;
@@ -78,20 +60,20 @@ impl Damage {
 
     fn some(random: &mut Random, end: usize) -> Self {
         let stretch = |random: &mut Random| {
-            let (at, length) = (random.below(end), 1 + random.below(MOST));
+            let (at, length) = (below(random, end), 1 + below(random, MOST));
             at..(at + length).min(end)
         };
-        match random.below(6) {
-            0 => Self::Flip { at: random.below(end), bit: u8::try_from(random.below(8)).expect("a bit") },
+        match below(random, 6) {
+            0 => Self::Flip { at: below(random, end), bit: u8::try_from(below(random, 8)).expect("a bit") },
             1 => Self::Zero(stretch(random)),
-            2 => Self::Random { bytes: stretch(random), seed: random.next() },
-            3 => Self::Cut(random.below(end)),
+            2 => Self::Random { bytes: stretch(random), seed: random.below(u64::MAX) },
+            3 => Self::Cut(below(random, end)),
             4 => {
-                let length = 1 + random.below(MOST.min(end / 2).max(1));
-                let (a, b) = (random.below(end), random.below(end));
+                let length = 1 + below(random, MOST.min(end / 2));
+                let (a, b) = (below(random, end), below(random, end));
                 Self::Swap { a: a.min(b), b: a.max(b), length: length.min(end - a.max(b)).min(a.abs_diff(b)) }
             }
-            _ => Self::Append { bytes: 1 + random.below(MOST), seed: random.next() },
+            _ => Self::Append { bytes: 1 + below(random, MOST), seed: random.below(u64::MAX) },
         }
     }
 
@@ -103,10 +85,10 @@ impl Damage {
                     *byte ^= 1 << bit;
                 }
             }
-            Self::Zero(range) => bytes[range].fill(0),
+            Self::Zero(range) => stretch(&mut bytes, range).fill(0),
             Self::Random { bytes: range, seed } => {
                 let mut random = Random::new(seed);
-                bytes[range].fill_with(|| random.byte());
+                stretch(&mut bytes, range).fill_with(|| byte(&mut random));
             }
             Self::Cut(at) => bytes.truncate(at),
             Self::Swap { a, b, length } => {
@@ -115,17 +97,25 @@ impl Damage {
             }
             Self::Append { bytes: count, seed } => {
                 let mut random = Random::new(seed);
-                bytes.extend((0..count).map(|_| random.byte()));
+                bytes.extend((0..count).map(|_| byte(&mut random)));
             }
         }
         bytes
     }
 }
 
-impl Random {
-    fn byte(&mut self) -> u8 {
-        self.next().to_be_bytes()[0]
-    }
+/// What there is of a stretch.
+fn stretch(bytes: &mut [u8], range: Range<usize>) -> &mut [u8] {
+    let end = range.end.min(bytes.len());
+    &mut bytes[range.start.min(end)..end]
+}
+
+fn below(random: &mut Random, most: usize) -> usize {
+    usize::try_from(random.below(most.max(1) as u64)).expect("below a length")
+}
+
+fn byte(random: &mut Random) -> u8 {
+    u8::try_from(random.below(256)).expect("a byte")
 }
 
 #[cfg(test)]
@@ -138,7 +128,7 @@ mod tests {
         let mut ways = std::collections::BTreeSet::new();
         for seed in 1..500 {
             for bytes in [&file[..], b"x", b""] {
-                let damage = Damage::any(&mut Random::new(seed * 0x1234_5678_9abc), bytes);
+                let damage = Damage::any(&mut Random::new(seed), bytes);
                 assert_ne!(damage.of(bytes.to_vec()), bytes, "{damage}");
                 ways.insert(format!("{damage:?}").split([' ', '(']).next().map(str::to_owned));
             }

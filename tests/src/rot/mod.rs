@@ -2,21 +2,29 @@
 //!
 //! A host plays a scene among many alerts and ends. Then, thousands of times, one of its files is damaged in a copy: a bit is
 //! another, bytes are zeros, missing, exchanged or too many. Either that is told, with the place, or every question is answered
-//! as before. Each kind of file has its own way to be asked (`kinds`).
+//! as before. Each kind of file has its own way to be asked (`kinds`); where nothing less will do, a host is started (`whole`).
 
 mod damage;
 mod kinds;
 mod template;
+mod whole;
 
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 pub use self::kinds::Kind;
 use self::{damage::Damage, kinds::Judge, template::Template};
-use crate::harness::{self, Dir};
+use crate::{
+    harness::{self, Dir},
+    sim::random::Random,
+};
 
 /// Cases side by side.
 const AT_ONCE: usize = 2;
@@ -85,7 +93,6 @@ enum Verdict {
 /// A file to be damaged, and where its randomness comes from.
 struct Case {
     kind: Kind,
-    nth: usize,
     seed: u64,
 }
 
@@ -93,13 +100,12 @@ struct Case {
 #[must_use]
 pub fn run(options: Options) -> Report {
     let template = Template::make();
-    let case =
-        |kind, nth| Case { kind, nth, seed: options.seed.wrapping_add(nth as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) };
-    let all: Vec<Case> = (0..options.corruptions).map(|nth| case(Kind::ALL[nth % Kind::ALL.len()], nth)).collect();
+    let case = |kind, nth: usize| Case { kind, seed: options.seed ^ nth as u64 };
+    let turns = Kind::TURNS.into_iter().cycle();
+    let all: Vec<Case> = turns.take(options.corruptions).enumerate().map(|(nth, kind)| case(kind, nth)).collect();
     let mut report = Report::default();
     for (kind, verdict) in judged(&template, &all) {
-        let count = report.kinds.entry(kind).or_default();
-        count.add(verdict, &mut report.wrong);
+        report.kinds.entry(kind).or_default().add(verdict, &mut report.wrong);
     }
     let cache: Vec<Case> = (0..options.cache).map(|nth| case(Kind::Cache, options.corruptions + nth)).collect();
     for (_, verdict) in judged(&template, &cache) {
@@ -125,45 +131,61 @@ impl Count {
 }
 
 fn judged(template: &Template, cases: &[Case]) -> Vec<(Kind, Verdict)> {
-    let judges = std::sync::Mutex::new(Vec::<Judge>::new());
+    let judges = Mutex::new(Vec::<Judge>::new());
     harness::side_by_side(AT_ONCE, cases, |case| {
-        let waiting = judges.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
+        let waiting = judges.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut judge = waiting.unwrap_or_else(Judge::new);
         let verdict = one(template, case, &mut judge);
-        judges.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(judge);
+        judges.lock().unwrap_or_else(PoisonError::into_inner).push(judge);
         (case.kind, verdict)
     })
 }
 
-/// One corruption: of a file of the kind, in a copy of everything.
+/// One corruption: of a file of the kind, in copies of what is asked.
 fn one(template: &Template, case: &Case, judge: &mut Judge) -> Verdict {
     let files = case.kind.files(template);
-    let mut random = damage::Random::new(case.seed);
-    let file = files[random.below(files.len())].clone();
+    let mut random = Random::new(case.seed);
+    let at = random.below(files.len() as u64);
+    let file = files[usize::try_from(at).expect("below a length")].clone();
     let damage = Damage::any(&mut random, &fs::read(template.path().join(&file)).expect("a file can be read"));
-    let copy = || Damaged::make(template, case, &file, &damage);
-    match case.kind.judge(judge, &file, template, &copy) {
-        Verdict::Silent(why) => Verdict::Silent(format!("{} {}: {damage}: {why}", case.kind, file.display())),
+    let damaged = Damaged { template, file, damage };
+    match case.kind.judge(judge, template, &damaged) {
+        Verdict::Silent(why) => {
+            let Damaged { file, damage, .. } = &damaged;
+            Verdict::Silent(format!("seed {:#x}, {} {}: {damage}: {why}", case.seed, case.kind, file.display()))
+        }
         verdict => verdict,
     }
 }
 
-/// A copy of all of a host's files, one of them damaged.
-struct Damaged {
-    dir: Dir,
+/// A host's files, one of them damaged.
+struct Damaged<'a> {
+    template: &'a Template,
+    file: PathBuf,
+    damage: Damage,
 }
 
-impl Damaged {
-    fn make(template: &Template, case: &Case, file: &Path, damage: &Damage) -> Self {
-        let dir = Dir::in_memory(&format!("rot-{}", case.nth));
-        harness::copy(template.path(), dir.path());
-        let path = dir.path().join(file);
-        let damaged = damage.of(fs::read(&path).expect("a file can be read"));
-        fs::write(path, damaged).expect("it can be written");
-        Self { dir }
+impl Damaged<'_> {
+    /// The damaged file's name.
+    fn name(&self) -> &str {
+        kinds::name_of(&self.file)
     }
 
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+    /// A copy of these parts of all files, or of all of them.
+    fn copy(&self, parts: &[&str]) -> Dir {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let dir = Dir::in_memory(&format!("rot-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        if parts.is_empty() {
+            harness::copy(self.template.path(), dir.path());
+            // What an earlier host said is no word of this one.
+            let _ = fs::remove_file(dir.path().join("balm.log"));
+        }
+        for part in parts {
+            harness::copy(&self.template.path().join(part), &dir.path().join(part));
+        }
+        let path = dir.path().join(&self.file);
+        let damaged = self.damage.of(fs::read(&path).expect("a file can be read"));
+        fs::write(path, damaged).expect("it can be written");
+        dir
     }
 }

@@ -1,6 +1,11 @@
 //! A host's files with some history, and what they answer while they are whole.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -11,7 +16,9 @@ use crate::{
         cloud::Cloud,
         grafana::{Alert, body},
         host::Files,
-        journal, socket, wait,
+        known::Known,
+        opening::{Opened, Opener},
+        socket, wait,
     },
     kills,
     replay::{self, Replayed},
@@ -25,12 +32,20 @@ const STRANGERS: u64 = 8;
 /// Bytes of one stranger's label, so that few records fill a file of the journal.
 const SAID: usize = 6_000;
 
+/// Records between two saved states.
+const STATE_EVERY: u64 = 100;
+
 /// The files, and the cloud that they name.
 pub(super) struct Template {
     files: Files,
     _cloud: Cloud,
-    /// The last record, and its hash.
-    pub(super) head: (u64, String),
+    known: Known,
+    /// What the state after the last record would be vouched for with.
+    pub(super) state: String,
+    /// The record that the newest saved state is of.
+    pub(super) used: u64,
+    /// The plugins that are loaded from native code that was kept.
+    pub(super) loaded: BTreeSet<String>,
     pub(super) answers: Answers,
     pub(super) replayed: Replayed,
 }
@@ -49,7 +64,8 @@ impl Template {
         let files = Files::new(Dir::new("rot-template"), &cloud.endpoint());
         fs::copy(SCALE_ASG, files.path("plugins/scale-asg.wasm")).expect("the plugin can be copied");
         files.edit("balm.toml", |text| {
-            let small = text.replace("reserve-mib = 0", "reserve-mib = 0\nsegment-mib = 1");
+            let journal = format!("reserve-mib = 0\nsegment-mib = 1\nstate-every = {STATE_EVERY}");
+            let small = text.replace("reserve-mib = 0", &journal);
             let quick = small.replace("maximum = 12", "maximum = 6").replace("out-pause = 60", "out-pause = 1");
             format!("max-body-kib = 512\n{quick}")
         });
@@ -61,40 +77,56 @@ impl Template {
         let scene = Alert::firing("HighCpu", "web", 0x5ce9e);
         host.accept(&body(std::slice::from_ref(&scene)));
         wait::until("the change out", WITHIN, || runs(6));
-        for nth in 0..30 {
-            let alert = |of| {
-                let mut alert = Alert::firing("Load", "db", 1 << 32 | (nth * STRANGERS + of));
-                alert.labels.push(("said".into(), "x".repeat(SAID)));
-                alert
-            };
-            host.accept(&body(&(0..STRANGERS).map(alert).collect::<Vec<_>>()));
+        for half in [0..15, 15..30] {
+            half.for_each(|nth| host.accept(&body(&strangers(nth))));
+            wait::until("the state to be saved", WITHIN, || is_saved(&files).then_some(()));
         }
         host.accept(&body(&[scene.resolved("2026-11-01T10:00:00Z")]));
         wait::until("the change back in", WITHIN, || runs(4));
         files.wait_for_rest();
         host.stop();
         // What a start writes itself belongs to every copy: the host that is asked is the second one.
-        let host = files.start();
-        files.wait_for_rest();
-        host.stop();
-        let mut head = (0, String::new());
-        journal::each(&files.data(), |record, line| {
-            head = (record.seq.0, String::from_utf8_lossy(&line[..64]).into_owned());
-        });
+        files.start().stop();
+        let mut known = Known::default();
+        known.learn(&files.data());
         let answers = {
             let host = files.start();
-            let answers = Answers::ask(&files.data(), head.0).expect("a whole host answers");
+            files.wait_for_rest();
+            let answers = Answers::ask(&files.data(), known.last()).expect("a whole host answers");
             host.stop();
             answers
         };
         assert!(answers.episodes.len() > 200 && answers.records.len() > 250, "there is too little to ask for");
         // That start wrote as well.
-        journal::each(&files.data(), |record, line| {
-            head = (record.seq.0, String::from_utf8_lossy(&line[..64]).into_owned());
-        });
+        known.learn(&files.data());
         let replayed = replay::run(&files.data()).expect("balm replay answers");
         assert!(replayed.replayed > 1 && replayed.mismatches == 0, "{replayed:?}");
-        Self { files, _cloud: cloud, head, answers, replayed }
+        let (state, used) = Self::opened(&files, &known);
+        let loaded = Opener::caches().loaded(&files.data()).expect("plugins are loaded");
+        assert!(loaded.len() > 1, "no plugin's native code is kept");
+        Self { files, _cloud: cloud, known, state, used, loaded, answers, replayed }
+    }
+
+    /// What the files are opened to while they are whole: only what a start says of these is any proof.
+    fn opened(files: &Files, known: &Known) -> (String, u64) {
+        match Opener::journals().open(&files.data()) {
+            Opened::Journal { seq, state: Some(state), used: Some(used), damage: None, .. }
+                if seq == known.last() && Some(&state) == known.state(seq).as_ref() =>
+            {
+                (state, used)
+            }
+            other => unreachable!("whole files are opened with {other:?}"),
+        }
+    }
+
+    /// The last record.
+    pub(super) fn last(&self) -> u64 {
+        self.known.last()
+    }
+
+    /// Whether the journal ends with this record.
+    pub(super) fn is_head(&self, seq: u64, hash: &str) -> bool {
+        seq == self.last() && self.known.hash(seq).as_deref() == Some(hash)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -111,6 +143,24 @@ impl Template {
         paths.sort();
         paths
     }
+}
+
+/// Alerts that concern nobody.
+fn strangers(nth: u64) -> Vec<Alert> {
+    let alert = |of| {
+        let mut alert = Alert::firing("Load", "db", 1 << 32 | (nth * STRANGERS + of));
+        alert.labels.push(("said".into(), "x".repeat(SAID)));
+        alert
+    };
+    (0..STRANGERS).map(alert).collect()
+}
+
+/// Whether no further state is due.
+fn is_saved(files: &Files) -> bool {
+    let names = fs::read_dir(files.data().join("state")).into_iter().flatten().flatten();
+    let number = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_suffix(".state")?.parse::<u64>().ok();
+    let (newest, last) = (names.filter_map(number).max(), files.status()["seq"].as_u64());
+    newest.zip(last).is_some_and(|(newest, last)| last - newest < STATE_EVERY)
 }
 
 impl Answers {

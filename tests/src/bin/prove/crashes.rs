@@ -1,6 +1,6 @@
 //! What is left after crashes: of the process, of the power, of the disk.
 
-use balm_tests::{harness::strace, power, syscalls};
+use balm_tests::{harness::strace, power, rot, syscalls};
 
 use crate::promise::Promise;
 
@@ -21,6 +21,9 @@ const POWER_CUT: &str = "different states of its disk that were opened";
 
 /// Requests before the power is cut.
 const REQUESTS: usize = 140;
+
+/// Files that are damaged.
+const CORRUPTIONS: usize = 5_000;
 
 pub(crate) fn syscalls(long: bool) -> Vec<Promise> {
     if let Some(why) = strace::missing() {
@@ -65,5 +68,43 @@ pub(crate) fn power_cuts(times: u32, seed: u64) -> Vec<Promise> {
         Promise::at_least("alerts that were acknowledged", "power_cut_acknowledged", report.acknowledged as u64, 1),
         Promise::none(lost, "power_cut_lost", report.lost as u64),
         Promise::none("of them that a host does not start with", "power_cut_refused", report.refused as u64),
+    ]
+}
+
+/// Damage to files of every kind.
+pub(crate) fn corruptions(seed: u64) -> Vec<Promise> {
+    eprintln!("damaging files of a host");
+    let report = rot::run(rot::Options { corruptions: CORRUPTIONS, cache: 0, seed });
+    report.wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    report.kinds.iter().for_each(|(kind, count)| eprintln!("{kind}: {count:?}"));
+    let whole = report.whole();
+    vec![
+        Promise::at_least(
+            "files of a host that were damaged",
+            "corruptions",
+            whole.corruptions as u64,
+            CORRUPTIONS as u64,
+        ),
+        Promise::at_least("of them told, with the place", "corruptions_told", whole.told as u64, 1),
+        Promise::at_least("of them without consequence for any answer", "corruptions_same", whole.same as u64, 0),
+        Promise::none("of them neither", "corruptions_silent", whole.silent as u64),
+    ]
+}
+
+/// Damage to native code that is kept.
+pub(crate) fn cache(seed: u64) -> Vec<Promise> {
+    eprintln!("damaging native code");
+    let report = rot::run(rot::Options { corruptions: 0, cache: CORRUPTIONS, seed });
+    report.wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    let cache = report.cache;
+    vec![
+        Promise::at_least(
+            "files of native code that were damaged",
+            "cache_corruptions",
+            cache.corruptions as u64,
+            CORRUPTIONS as u64,
+        ),
+        Promise::exactly("of them refused", "cache_corruptions_refused", cache.told as u64, cache.corruptions as u64),
+        Promise::none("of them loaded", "cache_corruptions_loaded", (cache.corruptions - cache.told) as u64),
     ]
 }

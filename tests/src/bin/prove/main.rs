@@ -103,6 +103,12 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("power") {
         promises.extend(crashes::power_cuts(times, SEED));
     }
+    if wanted("corruption") {
+        promises.extend(crashes::corruptions(SEED));
+    }
+    if wanted("cache") {
+        promises.extend(crashes::cache(SEED));
+    }
     if wanted("swap") {
         let swaps = SWAPS * u64::from(times);
         eprintln!("replacing plugins {swaps} times under load");

@@ -14,8 +14,8 @@ use balm_core::{
 };
 
 /// Records, and the states that they lead to.
-#[derive(Default)]
-pub(super) struct Known {
+#[derive(Debug, Default)]
+pub struct Known {
     hashes: BTreeMap<u64, Digest>,
     /// What a saved state after a batch would be vouched for with.
     states: BTreeMap<u64, Digest>,
@@ -25,7 +25,8 @@ pub(super) struct Known {
 }
 
 /// An alert as it is asked for: it fires, and later it resolves.
-pub(super) fn named(fingerprint: &str, firing: bool) -> String {
+#[must_use]
+pub fn named(fingerprint: &str, firing: bool) -> String {
     format!("{fingerprint} {}", if firing { "fires" } else { "is resolved" })
 }
 
@@ -35,7 +36,7 @@ impl Known {
     /// # Panics
     ///
     /// If the journal is damaged. An unfinished write at its end is no damage.
-    pub(super) fn learn(&mut self, data: &Path) {
+    pub fn learn(&mut self, data: &Path) {
         let mut engine = self.engine.take().unwrap_or_default();
         let mut chain = None;
         for (first, bytes) in files(data) {
@@ -73,22 +74,26 @@ impl Known {
     }
 
     /// The record of an alert.
-    pub(super) fn record_of(&self, alert: &str) -> Option<u64> {
+    #[must_use]
+    pub fn record_of(&self, alert: &str) -> Option<u64> {
         self.alerts.get(alert).copied()
     }
 
     /// The hash of a record.
-    pub(super) fn hash(&self, seq: u64) -> Option<String> {
+    #[must_use]
+    pub fn hash(&self, seq: u64) -> Option<String> {
         self.hashes.get(&seq).map(ToString::to_string)
     }
 
     /// What the state after a batch is vouched for with.
-    pub(super) fn state(&self, seq: u64) -> Option<String> {
+    #[must_use]
+    pub fn state(&self, seq: u64) -> Option<String> {
         self.states.get(&seq).map(ToString::to_string)
     }
 
     /// The last record.
-    pub(super) fn last(&self) -> u64 {
+    #[must_use]
+    pub fn last(&self) -> u64 {
         self.hashes.keys().next_back().copied().unwrap_or_default()
     }
 }
