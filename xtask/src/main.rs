@@ -53,7 +53,7 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only the promises whose key begins so: approval, golden, guard, hostile, kill, mutants, storm, swap, sim, slack,
+        /// Only the promises whose key begins so: approval, compile, golden, guard, hostile, kill, mutants, storm, swap, sim, slack,
         /// replay, syscall, tamper or type.
         #[arg(long, value_name = "KEY")]
         only: Option<String>,

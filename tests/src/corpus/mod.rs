@@ -25,6 +25,8 @@ use balm_core::{
 };
 use balm_sandbox::{Plugin, Round, Sandbox};
 
+pub(crate) use self::component::assemble;
+
 /// One guest of the corpus.
 #[derive(Clone, Copy, Debug)]
 pub struct Hostile {

@@ -5,6 +5,7 @@ pub mod grafana;
 pub mod host;
 pub mod http;
 pub mod journal;
+pub mod memory;
 pub mod moto;
 pub mod programs;
 pub mod receiver;

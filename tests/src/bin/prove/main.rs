@@ -1,6 +1,7 @@
 //! The promises, each with what shows it and its figure.
 
 mod crashes;
+mod plugins;
 mod promise;
 
 use std::{
@@ -117,6 +118,9 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if wanted("hostile") {
         promises.extend(hostile()?);
+    }
+    if wanted("compile") {
+        promises.extend(plugins::bombs());
     }
     if wanted("sim") {
         let seeds = SEEDS * u64::from(times);

@@ -1,0 +1,42 @@
+//! What plugins can do to a host: by what compiling them costs.
+
+use balm_tests::bombs;
+
+use crate::promise::Promise;
+
+/// Bombs that there are at least.
+const BOMBS: u64 = 50;
+
+/// Seconds after which each must have been refused, and MiB that the host may have more than before meanwhile.
+const BOMB_S: f64 = 90.0;
+const BOMB_MIB: f64 = 64.0;
+
+pub(crate) fn bombs() -> Vec<Promise> {
+    let all = bombs::all();
+    eprintln!("putting {} compile bombs where a good plugin was", all.len());
+    let report = bombs::run(&all);
+    report.wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    vec![
+        Promise::at_least("compile bombs that were put where a good plugin was", "compile_bombs", report.bombs, BOMBS),
+        Promise::exactly(
+            "of them that were refused with their reason while the good version stayed in force",
+            "compile_bombs_contained",
+            report.contained,
+            report.bombs,
+        ),
+        Promise::of(
+            "of them that could be compiled within the limits, and were refused for what they are",
+            "compile_bombs_compiled",
+            report.compiled as f64,
+            report.compiled < report.bombs,
+        ),
+        Promise::at_most("seconds until the slowest was refused", "compile_bomb_s", report.slowest_s, BOMB_S),
+        Promise::at_most(
+            "MiB that the host had more at any moment",
+            "compile_bomb_grown_mib",
+            report.grown_mib,
+            BOMB_MIB,
+        ),
+        Promise::none("anything else wrong about them", "compile_bomb_wrong", report.wrong.len() as u64),
+    ]
+}
