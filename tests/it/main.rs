@@ -24,6 +24,7 @@ mod hot;
 mod kills;
 mod languages;
 mod lifecycle;
+mod lifecycle_kills;
 mod moto;
 mod mutants;
 mod notify;

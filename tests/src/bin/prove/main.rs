@@ -122,6 +122,9 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("compile") {
         promises.extend(plugins::bombs());
     }
+    if wanted("lifecycle") {
+        promises.extend(plugins::lifecycle(arguments.long));
+    }
     if wanted("sim") {
         let seeds = SEEDS * u64::from(times);
         eprintln!("simulating {seeds} lives of a host");

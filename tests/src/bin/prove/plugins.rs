@@ -1,6 +1,6 @@
 //! What plugins can do to a host: by what compiling them costs.
 
-use balm_tests::bombs;
+use balm_tests::{bombs, harness::strace, lifecycle};
 
 use crate::promise::Promise;
 
@@ -10,6 +10,13 @@ const BOMBS: u64 = 50;
 /// Seconds after which each must have been refused, and MiB that the host may have more than before meanwhile.
 const BOMB_S: f64 = 90.0;
 const BOMB_MIB: f64 = 64.0;
+
+/// Calls to the kernel at which a host is killed in the middle of a change of versions; with `--long` all there are. Some do not
+/// come a second time.
+const LIFECYCLE_POINTS: usize = 130;
+
+/// What there must be at least.
+const LIFECYCLE_KILLS: u64 = 100;
 
 pub(crate) fn bombs() -> Vec<Promise> {
     let all = bombs::all();
@@ -38,5 +45,25 @@ pub(crate) fn bombs() -> Vec<Promise> {
             BOMB_MIB,
         ),
         Promise::none("anything else wrong about them", "compile_bomb_wrong", report.wrong.len() as u64),
+    ]
+}
+
+pub(crate) fn lifecycle(long: bool) -> Vec<Promise> {
+    const KILLS: &str = "times a host was killed in the middle of a change of a plugin's versions";
+    if let Some(why) = strace::missing() {
+        eprintln!("not killing a host in changes of versions: {why}");
+        // A promise that nobody could show does not hold.
+        return vec![Promise::at_least(KILLS, "lifecycle_kills", 0, LIFECYCLE_KILLS)];
+    }
+    eprintln!("killing a host in the middle of changes of a plugin's versions");
+    let report = lifecycle::run(if long { usize::MAX } else { LIFECYCLE_POINTS });
+    report.wrong.iter().for_each(|wrong| eprintln!("{wrong}"));
+    let (changes, all) = (report.changes.len() as u64, lifecycle::Change::ALL.len() as u64);
+    vec![
+        Promise::at_least(KILLS, "lifecycle_kills", report.kills, LIFECYCLE_KILLS),
+        Promise::exactly("kinds of changes", "lifecycle_changes", changes, all),
+        Promise::none("starts afterwards without one whole version in force", "lifecycle_torn", report.torn),
+        Promise::none("changes that were answered as done and were not", "lifecycle_lost", report.lost),
+        Promise::none("anything else wrong afterwards", "lifecycle_wrong", report.wrong.len() as u64),
     ]
 }
