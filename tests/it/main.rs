@@ -18,6 +18,7 @@ mod deploy;
 mod disk_full;
 mod docs;
 mod first_day;
+mod fuzz;
 mod golden_journal;
 mod history;
 mod hot;

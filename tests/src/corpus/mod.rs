@@ -13,6 +13,7 @@ mod handles;
 mod shape;
 mod space;
 mod time;
+pub(crate) mod told;
 mod traps;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What plugins can do to a host: by what compiling them costs.
 
-use balm_tests::{bombs, harness::strace, lifecycle};
+use balm_tests::{bombs, fuzz, harness::strace, lifecycle};
 
 use crate::promise::Promise;
 
@@ -17,6 +17,9 @@ const LIFECYCLE_POINTS: usize = 130;
 
 /// What there must be at least.
 const LIFECYCLE_KILLS: u64 = 100;
+
+/// How many times as many inputs are tried as in the tests.
+const FUZZ_TIMES: u64 = 5;
 
 pub(crate) fn bombs() -> Vec<Promise> {
     let all = bombs::all();
@@ -65,5 +68,20 @@ pub(crate) fn lifecycle(long: bool) -> Vec<Promise> {
         Promise::none("starts afterwards without one whole version in force", "lifecycle_torn", report.torn),
         Promise::none("changes that were answered as done and were not", "lifecycle_lost", report.lost),
         Promise::none("anything else wrong afterwards", "lifecycle_wrong", report.wrong.len() as u64),
+    ]
+}
+
+pub(crate) fn fuzz(seed: u64, times: u32) -> Vec<Promise> {
+    eprintln!("trying what is nearly right at every door");
+    let report = fuzz::run(FUZZ_TIMES * u64::from(times), seed);
+    report.failures.iter().for_each(|failure| eprintln!("{failure}"));
+    vec![
+        Promise::at_least("doors at which inputs come in", "fuzz_doors", report.doors, 6),
+        Promise::at_least("inputs that were tried there", "fuzz_executions", report.executions, 100_000),
+        Promise::none(
+            "of them that panic, or are taken for what they are not",
+            "fuzz_failures",
+            report.failures.len() as u64,
+        ),
     ]
 }
