@@ -54,8 +54,8 @@ const WALL_MOST: Duration = Duration::from_secs(90);
 /// Files that a compilation may hold open: its three streams, and those that starting a program takes for a moment.
 const FILES: u64 = 16;
 
-/// Bytes of native code that are taken from a child. Code is about four times as large as its component.
-const CODE_BYTES: u64 = 256 << 20;
+/// Bytes of native code that are taken from a child or from what is kept. The child says it of what has more.
+const CODE_BYTES: u64 = Class::Runtime.most_code_bytes() as u64;
 
 /// Bytes of a child's complaint that are read.
 const COMPLAINT_BYTES: u64 = 4 << 10;
@@ -259,7 +259,8 @@ fn in_child(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(CompileError::Child)?;
-    let told = talk(&mut child, bytes, wall(seconds));
+    let most_code = Class::of(bytes.len()).map_or(0, Class::most_code_bytes);
+    let told = talk(&mut child, bytes, wall(seconds), most_code);
     if told.is_err() {
         let _ = child.kill();
     }
@@ -279,7 +280,7 @@ fn in_child(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
 }
 
 /// Hand over the component, and read both outputs to their ends. A child that takes too long is killed, which ends them.
-fn talk(child: &mut Child, bytes: &[u8], within: Duration) -> io::Result<(Vec<u8>, String)> {
+fn talk(child: &mut Child, bytes: &[u8], within: Duration, most_code: usize) -> io::Result<(Vec<u8>, String)> {
     let missing = || io::Error::other("its streams are not there");
     let mut input = child.stdin.take().ok_or_else(missing)?;
     let output = child.stdout.take().ok_or_else(missing)?;
@@ -293,7 +294,8 @@ fn talk(child: &mut Child, bytes: &[u8], within: Duration) -> io::Result<(Vec<u8
             String::from_utf8_lossy(&text).into_owned()
         });
         let code = threads.spawn(move || {
-            let mut code = Vec::new();
+            // Room for the most, of which only what is written takes memory: growing would have it there twice.
+            let mut code = Vec::with_capacity(most_code);
             output.take(CODE_BYTES).read_to_end(&mut code).map(|_| code)
         });
         let since = Instant::now();

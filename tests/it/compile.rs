@@ -2,72 +2,43 @@
 //! was compiled once is not compiled again, whatever becomes of the file that keeps it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use balm_core::record::Fact;
-use balm_tests::harness::{
-    Dir,
-    cloud::Cloud,
-    grafana::{Alert, body},
-    host::Files,
-    wait,
+use balm_tests::{
+    bombs,
+    harness::{
+        Dir,
+        cloud::Cloud,
+        grafana::{Alert, body},
+        host::Files,
+        wait,
+    },
 };
 
-/// A number as WebAssembly writes it (LEB128, unsigned).
-fn number(mut value: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = (value & 0x7f) as u8;
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
-}
+/// Bombs for `balm check`: counted, and of those that are compiled one that is given up.
+const CHECKED: [&str; 4] =
+    ["one_function_too_many", "one_module_too_many", "components_nine_deep", "locals_that_depend_on_branches"];
 
-/// A section: its id, its length, its content.
-fn section(id: u8, content: &[u8]) -> Vec<u8> {
-    [&[id], number(content.len()).as_slice(), content].concat()
-}
+/// Bombs for a host, which `cargo xtask prove` puts there all.
+const PUT_THERE: [&str; 8] = [
+    "a_million_functions",
+    "types_of_a_component_by_the_million",
+    "types_that_double",
+    "types_ten_thousand_deep",
+    "blocks_of_a_thousand_values",
+    "as_many_functions_as_there_may_be",
+    "tables_that_begin_full",
+    "tables_that_begin_nearly_as_full_as_they_may",
+];
 
-/// A list: its length and its items.
-fn list(count: usize, items: &[u8]) -> Vec<u8> {
-    [number(count).as_slice(), items].concat()
-}
-
-fn component(sections: &[Vec<u8>]) -> Vec<u8> {
-    [b"\0asm\x0d\0\x01\0".as_slice(), &sections.concat()].concat()
-}
-
-/// A component with one core module of so many functions with this body.
-fn of_functions(count: usize, body: &[u8]) -> Vec<u8> {
-    // One type: no parameter, no result.
-    let types = section(1, &list(1, &[0x60, 0, 0]));
-    let functions = section(3, &list(count, &vec![0; count]));
-    let sized = [number(body.len()).as_slice(), body].concat();
-    let code = section(10, &list(count, &sized.repeat(count)));
-    let module = [b"\0asm\x01\0\0\0".as_slice(), &types, &functions, &code].concat();
-    component(&[section(1, &module)])
-}
-
-/// A function of few bytes for its compiler's pain: thousands of locals, and as many branches after which each may differ.
-fn bomb() -> Vec<u8> {
-    const LOCALS: usize = 40_000;
-    let mut body = list(1, &[number(LOCALS).as_slice(), &[0x7e]].concat());
-    for i in 0..100_000_usize {
-        let local = number(i * 7_919 % LOCALS);
-        let other = number(i * 104_729 % LOCALS);
-        // if (other is zero) { local = other + 1 }
-        body.extend([&[0x20], other.as_slice(), &[0x50, 0x04, 0x40, 0x20], &other].concat());
-        body.extend([&[0x42, 1, 0x7c, 0x21], local.as_slice(), &[0x0b]].concat());
-    }
-    body.push(0x0b);
-    body
+/// A bomb's name as that of a plugin.
+fn name(bomb: &str) -> String {
+    bomb.replace('_', "-")
 }
 
 fn plugin(files: &Files, name: &str) -> PathBuf {
@@ -77,28 +48,42 @@ fn plugin(files: &Files, name: &str) -> PathBuf {
 #[test]
 fn what_would_cost_too_much_to_compile_is_refused_with_its_reason() {
     let files = Files::new(Dir::new("compile-bombs"), "http://127.0.0.1:9");
-    let put = |name: &str, bytes: &[u8]| fs::write(plugin(&files, name), bytes).expect("a file can be written");
-    let (empty, nothing) = (b"\0asm\x01\0\0\0".as_slice(), [0, 0x0b].as_slice());
-    put("many-functions", &of_functions(50_001, nothing));
-    put("many-modules", &component(&vec![section(1, empty); 129]));
-    put("nested", &(0..9).fold(component(&[]), |inner, _| component(&[section(4, &inner)])));
-    put("bomb", &of_functions(1, &bomb()));
+    for bomb in CHECKED {
+        fs::write(plugin(&files, &name(bomb)), (bombs::named(bomb).bytes)()).expect("a file can be written");
+    }
     let since = Instant::now();
     let checked = files.balm(&["check"]);
     let took = since.elapsed();
     let told = String::from_utf8_lossy(&checked.stdout).into_owned() + &String::from_utf8_lossy(&checked.stderr);
     assert!(!checked.status.success(), "{told}");
-    for (name, why) in [
-        ("many-functions", "it has 50001 functions; at most 50000 are allowed"),
-        ("many-modules", "it has 129 nested modules and components; at most 128 are allowed"),
-        ("nested", "it has 9 levels of nesting; at most 8 are allowed"),
-        ("bomb", "compiling it took more than "),
-    ] {
-        let wanted = format!("plugin {name}: {}: {why}", plugin(&files, name).display());
+    for (bomb, why) in CHECKED.iter().zip([
+        "it has 50001 functions; at most 50000 are allowed",
+        "it has 129 nested modules and components; at most 128 are allowed",
+        "it has 9 levels of nesting; at most 8 are allowed",
+        "compiling it took more than ",
+    ]) {
+        let wanted = format!("plugin {}: {}: {why}", name(bomb), plugin(&files, &name(bomb)).display());
         assert!(told.contains(&wanted), "\n  wanted {wanted}\n  told   {told}");
     }
-    println!("a bomb of {} bytes was given up after {} s", bomb().len(), took.as_secs());
     assert!(took < Duration::from_secs(90), "it took {} s", took.as_secs());
+}
+
+#[test]
+fn a_bomb_where_a_good_plugin_was_is_refused_and_the_host_has_no_more_memory_than_before() {
+    let report = bombs::run(&PUT_THERE.map(bombs::named));
+    assert!(report.wrong.is_empty(), "{report:#?}");
+    assert_eq!((report.bombs, report.contained), (8, 8));
+}
+
+#[test]
+fn there_are_fifty_bombs_each_with_a_name_of_its_own_and_each_fits_in_a_plain_plugin() {
+    let all = bombs::all();
+    let names: BTreeSet<&str> = all.iter().map(|bomb| bomb.name).collect();
+    assert!(all.len() >= 50 && names.len() == all.len(), "{} names of {}", names.len(), all.len());
+    for bomb in all {
+        let bytes = (bomb.bytes)().len();
+        assert_eq!(balm_sandbox::Class::of(bytes), Some(balm_sandbox::Class::Plain), "{}: {bytes}", bomb.name);
+    }
 }
 
 #[test]

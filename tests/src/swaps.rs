@@ -30,7 +30,7 @@ use crate::{
         grafana::{Alert, body},
         host::{Files, TOKEN},
         http::Connection,
-        journal, socket, stamped, wait,
+        journal, memory, socket, stamped, wait,
     },
 };
 
@@ -62,7 +62,7 @@ pub struct Report {
     pub missed: usize,
     /// MiB of memory that the host has in the end beyond what it had after the first round. Versions that are no longer in
     /// force must not stay: episodes and the audit database's cache may.
-    pub grown_mib: u64,
+    pub grown_mib: f64,
     /// Milliseconds until an alert was acknowledged, for 99 of 100, in rounds of swapping.
     pub p99_swapping_ms: f64,
     /// The same between them.
@@ -150,7 +150,7 @@ pub fn run(options: &Options) -> Report {
     let mut made = vec![round(&files, 0, (0..PLUGINS).map(|plugin| swap(plugin, plugin, Offer::Good)).collect())];
     let host = files.start();
     settle(&files, &made[0]);
-    let resident = resident_mib(host.pid());
+    let resident = memory::resident_mib(host.pid());
     let stage = Stage {
         swapping: AtomicBool::new(false),
         curtain: AtomicBool::new(false),
@@ -168,7 +168,7 @@ pub fn run(options: &Options) -> Report {
         let status = socket::get(&files.data(), "/status").ok()?;
         (status["backlog"] == 0).then_some(())
     });
-    let grown_mib = resident_mib(host.pid()).saturating_sub(resident);
+    let grown_mib = memory::resident_mib(host.pid()) - resident;
     host.stop();
     let report = recount(options, sent, &made, &files);
     Report { grown_mib, ..report }
@@ -229,13 +229,6 @@ impl Stage {
             }
         }
     }
-}
-
-/// Physical memory of a process (proc(5), `VmRSS`).
-fn resident_mib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
 }
 
 fn name(plugin: u64) -> String {
@@ -350,7 +343,7 @@ fn recount(options: &Options, mut sent: Sent, made: &[Vec<Swap>], files: &Files)
         acknowledged: sent.acknowledged.len(),
         lost,
         mixed: seen.mixed,
-        grown_mib: 0,
+        grown_mib: 0.0,
         missed: good.len() - activated + refused,
         p99_swapping_ms: quantile(&mut sent.swapping_ms, 0.99),
         p99_quiet_ms: quantile(&mut sent.quiet_ms, 0.99),

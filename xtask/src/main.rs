@@ -53,8 +53,8 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only the promises whose key begins so: approval, cache, corruption, golden, guard, hostile, kill, mutants, power,
-        /// storm, swap, sim, slack, replay, syscall, tamper or type.
+        /// Only the promises whose key begins so: approval, cache, compile, corruption, fuzz, golden, guard, hostile, kill,
+        /// lifecycle, mutants, power, replay, sim, slack, storm, swap, syscall, tamper or type.
         #[arg(long, value_name = "KEY")]
         only: Option<String>,
         /// Ten times as many intents, kills, power cuts, swaps and seeds, ten times as long without Slack; and faults are
@@ -64,6 +64,9 @@ enum Task {
         /// Leave everything there that is needed to recount.
         #[arg(long, value_name = "DIR")]
         keep: Option<PathBuf>,
+        /// With --only fuzz: try the input of this file first, which an earlier run has kept.
+        #[arg(long, value_name = "FILE")]
+        again: Option<PathBuf>,
     },
 }
 
@@ -86,15 +89,17 @@ fn main() -> anyhow::Result<()> {
                 json.then(|| "--json".to_owned()).into_iter().chain(only.map(|key| format!("--only={key}")));
             program("release", "bench", arguments, tools)
         }
-        Task::Prove { json, only, long, keep } => {
+        Task::Prove { json, only, long, keep, again } => {
             install_wasm()?;
-            let keep = keep.map(|dir| env::current_dir().map(|here| here.join(dir))).transpose()?;
+            let from_here = |path: PathBuf| env::current_dir().map(|here| here.join(path));
+            let (keep, again) = (keep.map(from_here).transpose()?, again.map(from_here).transpose()?);
             let tools = tools_for("golden", only.as_deref())?;
             let mut arguments = Vec::new();
             arguments.extend(json.then(|| "--json".to_owned()));
             arguments.extend(only.map(|key| format!("--only={key}")));
             arguments.extend(long.then(|| "--long".to_owned()));
             arguments.extend(keep.map(|dir| format!("--keep={}", dir.display())));
+            arguments.extend(again.map(|file| format!("--again={}", file.display())));
             program("debug", "prove", arguments, tools)
         }
     }

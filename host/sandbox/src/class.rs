@@ -33,6 +33,15 @@ impl Class {
             Self::Runtime => limits::RUNTIME_BYTES,
         }
     }
+
+    /// Bytes of the most native code that a component of the class may come to.
+    #[must_use]
+    pub const fn most_code_bytes(self) -> usize {
+        match self {
+            Self::Plain => limits::PLAIN_CODE_BYTES,
+            Self::Runtime => limits::RUNTIME_CODE_BYTES,
+        }
+    }
 }
 
 impl FromStr for Class {

@@ -48,7 +48,9 @@ pub fn compile(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
     let mut config = sandbox::config();
     // One thread, whose processor time is what is limited.
     config.parallel_compilation(false);
-    Engine::new(&config).and_then(|engine| engine.precompile_component(bytes)).map_err(invalid)
+    let code = Engine::new(&config).and_then(|engine| engine.precompile_component(bytes)).map_err(invalid)?;
+    let most = Class::of(bytes.len()).map_or(0, Class::most_code_bytes);
+    if code.len() > most { Err(LoadError::TooMuchCode { found: code.len(), most }) } else { Ok(code) }
 }
 
 /// What native code depends on beside the component: the engine's version, its settings, and the processor.
@@ -77,10 +79,12 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadError> {
 
 /// Count what compiling would have to go through, without recursion and without keeping any of it.
 fn check_parts(bytes: &[u8]) -> Result<(), LoadError> {
-    let (mut functions, mut parts, mut depth, mut memories) = (0_u32, 0_u32, 0_u32, 0_u32);
+    let (mut functions, mut parts, mut depth, mut memories, mut definitions) = (0_u32, 0_u32, 0_u32, 0_u32, 0_u32);
     let most = |what, found, most| if found > most { Err(LoadError::TooMany { what, found, most }) } else { Ok(()) };
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(|error| LoadError::Invalid(error.to_string()))? {
+        let payload = payload.map_err(|error| LoadError::Invalid(error.to_string()))?;
+        definitions = definitions.saturating_add(defined(&payload));
+        match payload {
             Payload::CodeSectionStart { count, .. } => functions = functions.saturating_add(count),
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
                 (parts, depth, memories) = (parts + 1, depth + 1, 0);
@@ -92,11 +96,33 @@ fn check_parts(bytes: &[u8]) -> Result<(), LoadError> {
             _ => {}
         }
         most("functions", functions, limits::FUNCTIONS)?;
+        most("types, imports and other definitions", definitions, limits::DEFINITIONS)?;
         most("nested modules and components", parts, limits::PARTS)?;
         most("levels of nesting", depth, limits::DEPTH)?;
         most("memories in a module", memories, limits::MEMORIES_OF_A_MODULE)?;
     }
     Ok(())
+}
+
+/// How much a section defines, beside functions, data and parts, which have limits of their own.
+fn defined(section: &Payload<'_>) -> u32 {
+    match section {
+        Payload::TypeSection(section) => section.count(),
+        Payload::ImportSection(section) => section.count(),
+        Payload::TableSection(section) => section.count(),
+        Payload::GlobalSection(section) => section.count(),
+        Payload::ExportSection(section) => section.count(),
+        Payload::ElementSection(section) => section.count(),
+        Payload::CoreTypeSection(section) => section.count(),
+        Payload::InstanceSection(section) => section.count(),
+        Payload::ComponentInstanceSection(section) => section.count(),
+        Payload::ComponentAliasSection(section) => section.count(),
+        Payload::ComponentTypeSection(section) => section.count(),
+        Payload::ComponentCanonicalSection(section) => section.count(),
+        Payload::ComponentImportSection(section) => section.count(),
+        Payload::ComponentExportSection(section) => section.count(),
+        _ => 0,
+    }
 }
 
 fn imported_memories(imports: ImportSectionReader<'_>) -> Result<u32, LoadError> {

@@ -63,14 +63,22 @@ pub enum LoadError {
         /// How many there may be.
         most: u32,
     },
+    /// What it was compiled to is too much to keep.
+    #[error("it comes to {found} bytes of native code; at most {most} are allowed")]
+    TooMuchCode {
+        /// Bytes.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// Its texts are encoded otherwise.
     #[error("its texts are in UTF-16 or Latin-1; a policy's are in UTF-8 (string-encoding=utf8)")]
     NotUtf8,
     /// It cannot be compiled.
     #[error("it cannot be compiled: {0}")]
     Invalid(String),
-    /// Its native code is another engine's.
-    #[error("its native code cannot be used: {0}; compile it again")]
+    /// Its native code is another engine's, or needs more of it than there is.
+    #[error("its native code does not fit the engine: {0}")]
     Stale(String),
     /// It wants more of the world than a policy may have.
     #[error("it imports {0}, which no policy may; it gets `log` and an inert WASI without sockets and HTTP")]
@@ -101,7 +109,7 @@ impl Plugin {
         bytes: &[u8],
         compiled: &Compiled,
     ) -> Result<Self, LoadError> {
-        let component = compiled.component(&sandbox.engine).map_err(|error| LoadError::Stale(format!("{error:#}")))?;
+        let component = compiled.component(&sandbox.engine).map_err(|error| LoadError::Stale(first_line(&error)))?;
         Self::link(sandbox, name, bytes, &component).await
     }
 
@@ -250,6 +258,11 @@ impl Call<'_> {
             Err(_) => Err(failure::timed_out(wall)),
         }
     }
+}
+
+/// What the engine says of code may go on for lines, with a table.
+fn first_line(error: &wasmtime::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().to_owned()
 }
 
 fn invalid(error: &wasmtime::Error) -> LoadError {

@@ -144,7 +144,7 @@ impl Guest<'_> {
 ///
 /// If the text is wrong: a guest that cannot be built is a test that proves nothing.
 #[expect(clippy::panic, reason = "this is how a test fails")]
-pub(super) fn assemble(text: &str) -> Vec<u8> {
+pub(crate) fn assemble(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("a guest cannot be assembled: {error}"))
 }
 

@@ -13,6 +13,7 @@ mod handles;
 mod shape;
 mod space;
 mod time;
+pub(crate) mod told;
 mod traps;
 
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use balm_core::{
     time::Timestamp,
 };
 use balm_sandbox::{Plugin, Round, Sandbox};
+
+pub(crate) use self::component::assemble;
 
 /// One guest of the corpus.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use super::{
     component::{FREE, Guest, SAYS, assemble, data, words},
     guest,
 };
-use crate::{OPEN_SOCKET, SCALE_ECS_SERVICE};
+use crate::{OPEN_SOCKET, SCALE_ECS_SERVICE, binary::number};
 
 const FOREIGN: &str = "which no policy may";
 const CONTRACT: &str = "it does not fit the contract balm:policy@0.1.0";
@@ -109,19 +109,8 @@ fn has_a_section_without_end() -> Vec<u8> {
 /// A component and custom sections behind it.
 fn and_custom(component: &[u8], name: &str, content: &[u8], times: usize) -> Vec<u8> {
     let named = [&[u8::try_from(name.len()).expect("a short name")], name.as_bytes(), content].concat();
-    let section = [&[0], leb128(named.len()).as_slice(), &named].concat();
+    let section = [&[0], number(named.len()).as_slice(), &named].concat();
     [component, &section.repeat(times)].concat()
-}
-
-/// A number as WebAssembly writes it.
-pub(super) fn leb128(mut value: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while value >= 0x80 {
-        bytes.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-    bytes
 }
 
 fn alone(text: &str) -> Vec<u8> {

@@ -41,7 +41,7 @@ pub(super) const GUESTS: &[Hostile] = &[
     guest(
         "has_a_hundred_thousand_globals",
         || Guest { items: &"(global (mut i64) (i64.const 0))".repeat(100_000), ..Guest::default() }.build(),
-        Refused("instance"),
+        Refused("types, imports and other definitions; at most 50000 are allowed"),
     ),
     guest("leaves_something_in_its_memory", leaves_something_in_its_memory, Decides(SAYS)),
     guest("looks_for_what_others_left", looks_for_what_others_left, Decides(SAYS)),

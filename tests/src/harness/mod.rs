@@ -6,6 +6,7 @@ pub mod host;
 pub mod http;
 pub mod journal;
 pub mod known;
+pub mod memory;
 pub mod moto;
 pub mod opening;
 pub mod programs;

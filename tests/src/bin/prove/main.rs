@@ -1,6 +1,7 @@
 //! The promises, each with what shows it and its figure.
 
 mod crashes;
+mod plugins;
 mod promise;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 use anyhow::Context as _;
 use balm_sandbox::Sandbox;
 use balm_tests::{
-    approvals, corpus, golden,
+    approvals, corpus, fuzz, golden,
     harness::Dir,
     kills::{self, Report},
     mutants, oracle, outage, replay, sim, storm, swaps, tamper,
@@ -65,6 +66,8 @@ struct Arguments {
     long: bool,
     #[arg(long)]
     keep: Option<PathBuf>,
+    #[arg(long)]
+    again: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -126,6 +129,18 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if wanted("hostile") {
         promises.extend(hostile()?);
+    }
+    if wanted("compile") {
+        promises.extend(plugins::bombs());
+    }
+    if wanted("fuzz") {
+        if let Some(file) = &arguments.again {
+            fuzz::again(file)?;
+        }
+        promises.extend(plugins::fuzz(SEED, times));
+    }
+    if wanted("lifecycle") {
+        promises.extend(plugins::lifecycle(arguments.long));
     }
     if wanted("sim") {
         let seeds = SEEDS * u64::from(times);
