@@ -43,6 +43,9 @@ pub(super) struct Asked {
 pub(super) struct Seen {
     pub(super) desired: u32,
     pub(super) running: u32,
+    pub(super) pending: u32,
+    /// The share of the desired ones that a rollout keeps, if that can be seen.
+    pub(super) keeps: Option<u32>,
     /// Of the running ones, as far as the look can tell.
     pub(super) healthy: u32,
 }
@@ -302,11 +305,25 @@ fn shares(shares: Shares, done: &Done, policy: usize, target: usize) -> bool {
 /// How many live ones are taken away or replaced.
 pub(super) fn taken(asked: &Asked) -> u32 {
     match asked.action {
-        0 | 3 => asked.seen.desired - asked.number.min(asked.seen.desired),
+        0 | 3 => {
+            let Seen { desired, running, .. } = asked.seen;
+            if asked.number >= desired {
+                return 0;
+            }
+            // At worst those are kept that do not run.
+            let idle = everything(asked.seen) - running;
+            running - asked.number.saturating_sub(idle)
+        }
         1 => asked.seen.running,
         5 => refreshed(asked),
         _ => 1,
     }
+}
+
+/// All that is there, on its way, or yet to be started.
+fn everything(seen: Seen) -> u32 {
+    let there = seen.running + seen.pending;
+    if there > seen.desired { there } else { seen.desired }
 }
 
 fn refreshed(asked: &Asked) -> u32 {
@@ -358,13 +375,28 @@ fn count_holds(reach: &Reach, asked: &Asked, edge: &mut bool) -> bool {
 
 fn health_holds(reach: &Reach, asked: &Asked, edge: &mut bool) -> bool {
     let (mut left, mut desired) = (i64::from(asked.seen.healthy), i64::from(asked.seen.desired));
+    // Those that are more than shall be go anyway, and at worst the healthy ones among them.
+    let beyond = i64::from(asked.seen.running) - desired;
+    if beyond > 0 && !sets_count(asked.action) {
+        left -= beyond;
+    }
     match asked.action {
         0 | 3 if asked.number >= asked.seen.desired => return true,
         0 | 3 => {
-            left -= desired - i64::from(asked.number);
+            // At worst those are kept that are not healthy, or not there yet.
             desired = i64::from(asked.number);
+            left = desired - (i64::from(everything(asked.seen)) - i64::from(asked.seen.healthy));
         }
-        1 => {}
+        1 => {
+            // As few as its share allows are kept of those that shall be; all may go if the share is not known.
+            let share = asked.seen.keeps.unwrap_or(0);
+            let mut kept = 0;
+            while kept * 100 < asked.seen.desired * share {
+                kept += 1;
+            }
+            let there = i64::from(if beyond > 0 { asked.seen.desired } else { asked.seen.running });
+            left -= (there - i64::from(kept)).max(0);
+        }
         5 => left -= i64::from(refreshed(asked)),
         _ => left -= i64::from(asked.healthy_one),
     }

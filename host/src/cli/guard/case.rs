@@ -72,6 +72,8 @@ struct Look {
     /// Of the running ones; the one that a parameter names is among them if there are any.
     #[serde(default)]
     unhealthy: u32,
+    /// The share of the desired tasks that a service keeps in a rollout, which is not known if it does not say.
+    min_healthy_percent: Option<u32>,
     /// A group's own bounds.
     min: Option<u32>,
     max: Option<u32>,
@@ -245,6 +247,7 @@ impl Look {
             pending: self.pending,
             task_definition: String::new(),
             deployments: vec![],
+            min_healthy_percent: self.min_healthy_percent,
             tags: self.tags.clone(),
         };
         Reading::EcsService { service, tasks: tasks.collect() }
