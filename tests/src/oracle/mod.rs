@@ -298,7 +298,7 @@ impl Scene {
         let labels = [("severity".to_owned(), severity.to_owned())];
         let id = self.trial.fire(&policy(policy_at), TARGETS[0].arn, labels).expect("the policy is concerned");
         let now = self.now();
-        self.world.alerted.extend(GIVEN[policy_at].iter().map(|target| (now, *target)));
+        self.world.alert(&self.plan, policy_at, now);
         self.episodes.push(Fired { id, policy: policy_at, at: now, critical });
         self.episodes.len() - 1
     }

@@ -74,7 +74,7 @@ pub(super) struct World {
     pub(super) done: Vec<Done>,
     pub(super) jumps: Vec<Jump>,
     pub(super) halted: Vec<Halted>,
-    /// When which target alerted.
+    /// When an alert stood for which target.
     pub(super) alerted: Vec<(u64, usize)>,
 }
 
@@ -90,6 +90,26 @@ impl World {
     fn age(&self, then: u64, now: u64) -> u64 {
         let leapt = self.jumps.iter().filter(|jump| !jump.accepted && jump.at > then).map(|jump| jump.by).sum::<u64>();
         (now - then).saturating_sub(leapt)
+    }
+
+    /// A new alert fires that concerns one policy. It stands for one of the policy's targets in each account: for the first
+    /// that no other alert stands for, or for the first. One of a policy that only watches stands for none.
+    pub(super) fn alert(&mut self, plan: &Plan, policy: usize, now: u64) {
+        if plan.modes[policy] == ModeOf::Shadow {
+            return;
+        }
+        let window = plan.brake.map_or(0, |brake| brake.window_ms);
+        let mut accounts: Vec<&str> = GIVEN[policy].iter().map(|target| TARGETS[*target].account).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        for account in accounts {
+            let given: Vec<usize> =
+                GIVEN[policy].iter().copied().filter(|target| TARGETS[*target].account == account).collect();
+            let is_taken =
+                |target: usize| self.alerted.iter().any(|(at, other)| *other == target && self.age(*at, now) < window);
+            let free = given.iter().copied().find(|target| !is_taken(*target));
+            self.alerted.push((now, free.unwrap_or(given[0])));
+        }
     }
 
     fn leapt(&self) -> u64 {
