@@ -278,6 +278,8 @@ impl Scene {
                 self.open.push((intent, place, asked));
                 return;
             }
+            // AWS refused it, so nothing was turned around.
+            self.world.done[place].way = 0;
         }
         self.world.done[place].to = Some(self.now());
     }
