@@ -125,7 +125,7 @@ pub(super) fn judge(plan: &Plan, world: &World, asked: &Asked, now: u64) -> Answ
         (Some(check), _) => format!("refused: {check}"),
         (None, ModeOf::Shadow) => "observed only".into(),
         (None, mode) => {
-            let people = people(plan, asked, now).expect("it is permitted with some approvals");
+            let people = people(plan, world, asked, now).expect("it is permitted with some approvals");
             match people.max(u32::from(mode == ModeOf::Suggest)) {
                 0 => "admitted".into(),
                 people => format!("needs approval of {people}"),
@@ -172,7 +172,7 @@ fn refusal(plan: &Plan, world: &World, asked: &Asked, now: u64, edge: &mut bool)
     if !bounds_hold(plan, world, asked, edge) {
         return Some("bounds");
     }
-    if people(plan, asked, now).is_none() {
+    if people(plan, world, asked, now).is_none() {
         return Some("authorization");
     }
     None
@@ -458,20 +458,23 @@ fn taking_holds(reach: &Reach, world: &World, asked: &Asked, edge: &mut bool) ->
     holds
 }
 
-/// The least number of approvals with which the rules permit it, up to three.
-fn people(plan: &Plan, asked: &Asked, now: u64) -> Option<u32> {
-    (0..=3).find(|approvals| {
-        let mut permitted = false;
-        for rule in &plan.rules {
-            match applies(rule, asked, now, *approvals) {
-                Some(true) if rule.permits => permitted = true,
-                Some(false) => {}
-                // A `forbid` that applies, or a rule that cannot be evaluated.
-                Some(true) | None => return false,
-            }
+/// The least number of approvals with which the rules permit it, up to three: now, and without what the clock leapt over.
+fn people(plan: &Plan, world: &World, asked: &Asked, now: u64) -> Option<u32> {
+    let times = [now, now - world.leapt()];
+    (0..=3).find(|approvals| times.iter().all(|time| permitted(plan, asked, *time, *approvals)))
+}
+
+fn permitted(plan: &Plan, asked: &Asked, time: u64, approvals: u32) -> bool {
+    let mut permitted = false;
+    for rule in &plan.rules {
+        match applies(rule, asked, time, approvals) {
+            Some(true) if rule.permits => permitted = true,
+            Some(false) => {}
+            // A `forbid` that applies, or a rule that cannot be evaluated.
+            Some(true) | None => return false,
         }
-        permitted
-    })
+    }
+    permitted
 }
 
 /// Whether a rule applies; none if that cannot be said.
