@@ -281,6 +281,7 @@ pub fn service(tasks: u32) -> Service {
         pending: 0,
         task_definition: "arn:aws:ecs:eu-central-1:123456789012:task-definition/web:7".into(),
         deployments: vec![deployment],
+        min_healthy_percent: None,
         tags: BTreeMap::new(),
     }
 }

@@ -115,6 +115,14 @@ pub enum Mode {
     Enforce,
 }
 
+impl Mode {
+    /// Whether anything is ever done, be it with a person's approval.
+    #[must_use]
+    pub const fn may_act(self) -> bool {
+        matches!(self, Self::Suggest | Self::Enforce)
+    }
+}
+
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -103,6 +103,7 @@ pub(crate) fn service(desired: u32) -> ecs::Service {
         pending: 0,
         task_definition: "arn:aws:ecs:eu-central-1:123456789012:task-definition/web:7".into(),
         deployments: vec![deployment],
+        min_healthy_percent: Some(100),
         tags: [("team".to_owned(), "web".to_owned())].into(),
     }
 }

@@ -128,15 +128,30 @@ impl Zone {
         day * 24 * 60 + hour * 60 + minute
     }
 
-    /// A point in time: with an offset or `Z` as it says, otherwise as the clock on the wall there shows it. Of two times
-    /// that an hour set back makes of one, the earlier; where an hour is skipped, the time after it.
+    /// When something begins: with an offset or `Z` as the text says, otherwise as the clock on the wall there shows it. Of
+    /// two times that an hour set back makes of one, or between which an hour is skipped, the earlier.
     #[must_use]
-    pub fn parse(&self, text: &str) -> Option<Timestamp> {
-        if let Some(at) = Timestamp::parse_rfc3339(text) {
-            return Some(at);
-        }
-        let civil: jiff::civil::DateTime = text.parse().ok()?;
-        let at = self.rules.to_ambiguous_timestamp(civil).compatible().ok()?;
+    pub fn parse_beginning(&self, text: &str) -> Option<Timestamp> {
+        Timestamp::parse_rfc3339(text).or_else(|| self.point(text.parse().ok()?, jiff::tz::AmbiguousTimestamp::earlier))
+    }
+
+    /// When something ends. It is written as a beginning is, or as `24:00` of the day, and is the later of two times: what
+    /// shall last until then must not end an hour before.
+    #[must_use]
+    pub fn parse_end(&self, text: &str) -> Option<Timestamp> {
+        let civil = || match text.strip_suffix("T24:00") {
+            Some(date) => date.parse::<jiff::civil::Date>().ok()?.tomorrow().ok().map(|next| next.at(0, 0, 0, 0)),
+            None => text.parse().ok(),
+        };
+        Timestamp::parse_rfc3339(text).or_else(|| self.point(civil()?, jiff::tz::AmbiguousTimestamp::later))
+    }
+
+    fn point(
+        &self,
+        civil: jiff::civil::DateTime,
+        which: fn(jiff::tz::AmbiguousTimestamp) -> Result<jiff::Timestamp, jiff::Error>,
+    ) -> Option<Timestamp> {
+        let at = which(self.rules.to_ambiguous_timestamp(civil)).ok()?;
         u64::try_from(at.as_millisecond()).ok().map(Timestamp::from_millis)
     }
 }
@@ -255,12 +270,27 @@ mod tests {
 
     #[test]
     fn a_time_without_an_offset_is_the_zones() {
-        assert_eq!(berlin().parse("2026-11-27T18:00"), Some(at("2026-11-27T17:00:00Z")));
-        assert_eq!(berlin().parse("2026-11-27T18:00Z"), Some(at("2026-11-27T18:00:00Z")));
-        // The hour that is skipped, and the one that comes twice.
-        assert_eq!(berlin().parse("2026-03-29T02:30"), Some(at("2026-03-29T01:30:00Z")));
-        assert_eq!(berlin().parse("2026-10-25T02:30"), Some(at("2026-10-25T00:30:00Z")));
-        assert_eq!(berlin().parse("18:00"), None);
+        let both = |text: &str| (berlin().parse_beginning(text), berlin().parse_end(text));
+        let same = |text| (Some(at(text)), Some(at(text)));
+        assert_eq!(both("2026-11-27T18:00"), same("2026-11-27T17:00:00Z"));
+        assert_eq!(both("2026-11-27T18:00Z"), same("2026-11-27T18:00:00Z"));
+        assert_eq!(both("18:00"), (None, None));
+    }
+
+    #[test]
+    fn in_an_hour_that_comes_twice_or_never_a_beginning_is_the_earlier_and_an_end_the_later() {
+        let both = |text: &str| (berlin().parse_beginning(text), berlin().parse_end(text));
+        let skipped = (Some(at("2026-03-29T00:30:00Z")), Some(at("2026-03-29T01:30:00Z")));
+        assert_eq!(both("2026-03-29T02:30"), skipped);
+        let twice = (Some(at("2026-10-25T00:30:00Z")), Some(at("2026-10-25T01:30:00Z")));
+        assert_eq!(both("2026-10-25T02:30"), twice);
+    }
+
+    #[test]
+    fn a_day_ends_at_24_and_does_not_begin_then() {
+        assert_eq!(berlin().parse_end("2026-11-27T24:00"), Some(at("2026-11-27T23:00:00Z")));
+        assert_eq!(berlin().parse_beginning("2026-11-27T24:00"), None);
+        assert_eq!([berlin().parse_end("T24:00"), berlin().parse_end("2026-02-30T24:00")], [None, None]);
     }
 
     #[test]

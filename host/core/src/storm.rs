@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{caps, target::Target, time::Moment};
+use crate::{caps, name::EpisodeId, target::Target, time::Moment};
 
 /// When many alert at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ impl Threshold {
 /// How many alert at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Width {
-    /// Targets that firing alerts concern.
+    /// Targets that firing alerts stand for, of policies that may act.
     pub targets: u32,
     /// Their accounts.
     pub accounts: u32,
@@ -77,13 +77,48 @@ pub struct Width {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Alerting {
     last: BTreeMap<Target, Moment>,
+    /// What each alert stands for, while its episode is remembered: one target in each account.
+    #[serde(default)]
+    stands_for: BTreeMap<EpisodeId, Vec<Target>>,
     /// That less is done has been recorded for this storm.
     pub(crate) told: bool,
 }
 
 impl Alerting {
-    /// A firing alert concerns a target. `age` tells how long ago a moment was.
-    pub(crate) fn note(&mut self, target: &Target, at: Moment, age: impl Fn(Moment) -> Duration) {
+    /// An alert fires that concerns these targets, those first that it speaks of most narrowly. `age` tells how long ago a
+    /// moment was, and what alerted within `window` alerts now.
+    ///
+    /// That an operator gave a policy many targets says nothing about how many of them are in trouble, so one alert counts as
+    /// one target in each account: the first that no other alert stands for, and where all are taken, the first.
+    pub(crate) fn fires(
+        &mut self,
+        alert: EpisodeId,
+        concerned: &[&Target],
+        at: Moment,
+        window: Duration,
+        age: impl Fn(Moment) -> Duration,
+    ) {
+        let mut accounts = BTreeSet::new();
+        for first in concerned.iter().filter(|target| accounts.insert(target.account)) {
+            let mut of_account = concerned.iter().copied().filter(|target| target.account == first.account);
+            let before = self.stands_for.get(&alert).into_iter().flatten().find(|one| one.account == first.account);
+            if let Some(before) = before.cloned() {
+                self.note(&before, at, &age);
+                continue;
+            }
+            let is_free = |target: &&Target| self.last.get(*target).is_none_or(|at| age(*at) >= window);
+            let target = Target::clone(of_account.find(is_free).unwrap_or(first));
+            self.stands_for.entry(alert).or_default().push(target.clone());
+            self.note(&target, at, &age);
+        }
+    }
+
+    /// An alert's episode is not remembered any more.
+    pub(crate) fn forget_alert(&mut self, alert: EpisodeId) {
+        self.stands_for.remove(&alert);
+    }
+
+    fn note(&mut self, target: &Target, at: Moment, age: impl Fn(Moment) -> Duration) {
         if self.last.len() >= caps::TARGETS_ALERTING && !self.last.contains_key(target) {
             let longest = Duration::from_secs(caps::STORM_WINDOW_MOST_S);
             self.last.retain(|_, at| age(*at) < longest);
@@ -109,10 +144,79 @@ impl Alerting {
     /// A person has released what the brake stopped: what alerts from now on is counted anew.
     pub(crate) fn forget(&mut self) {
         self.last.clear();
+        self.stands_for.clear();
     }
 
     /// A person accepts the time: moments are as old as they look.
     pub(crate) fn accept_clock(&mut self) {
         self.last.values_mut().for_each(Moment::accept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        name::Seq,
+        time::{Moment, Timestamp},
+    };
+
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    struct Alerts(Alerting);
+
+    impl Alerts {
+        fn fires(&mut self, alert: u64, targets: &[&str], at_s: u64) {
+            let targets: Vec<Target> = targets.iter().map(|name| target(name)).collect();
+            let (held, now) = (Duration::ZERO, Timestamp::from_millis(at_s * 1000));
+            let targets: Vec<&Target> = targets.iter().collect();
+            self.0.fires(EpisodeId(Seq(alert)), &targets, Moment::new(now, held), WINDOW, |at| at.age(held, now));
+        }
+
+        fn width(&self, at_s: u64) -> (u32, u32) {
+            let now = Timestamp::from_millis(at_s * 1000);
+            let Width { targets, accounts } = self.0.width(60_000, |at| at.age(Duration::ZERO, now));
+            (targets, accounts)
+        }
+    }
+
+    /// `web`, or `2:web` in the second account.
+    fn target(name: &str) -> Target {
+        let (account, name) = name.split_once(':').map_or(("123456789012", name), |(_, name)| ("210987654321", name));
+        format!("arn:aws:ecs:eu-central-1:{account}:service/prod/{name}").parse().expect("a target")
+    }
+
+    #[test]
+    fn one_alert_counts_as_one_target_in_each_account_whatever_its_policies_were_given() {
+        let mut alerts = Alerts(Alerting::default());
+        alerts.fires(1, &["a", "b", "c", "2:a", "2:b"], 0);
+        assert_eq!(alerts.width(0), (2, 2));
+        alerts.fires(1, &["a", "b", "c", "2:a", "2:b"], 30);
+        assert_eq!(alerts.width(30), (2, 2), "the same alert again is no other");
+        assert_eq!(alerts.width(61), (2, 2), "and it alerted last when it fired again");
+    }
+
+    #[test]
+    fn alerts_that_concern_the_same_targets_count_once_each_and_not_more_often_than_there_are_targets() {
+        let mut alerts = Alerts(Alerting::default());
+        for alert in 1..=5 {
+            alerts.fires(alert, &["a", "b", "c"], 0);
+        }
+        assert_eq!(alerts.width(0), (3, 1));
+        let mut alerts = Alerts(Alerting::default());
+        for alert in 1..=5 {
+            alerts.fires(alert, &["a"], 0);
+        }
+        assert_eq!(alerts.width(0), (1, 1));
+    }
+
+    #[test]
+    fn a_target_that_no_longer_alerts_is_free_for_another_alert() {
+        let mut alerts = Alerts(Alerting::default());
+        alerts.fires(1, &["a", "b"], 0);
+        alerts.fires(2, &["a", "b"], 59);
+        assert_eq!(alerts.width(59), (2, 1));
+        alerts.fires(3, &["a", "b"], 60);
+        assert_eq!(alerts.width(60), (2, 1), "the first is a minute old");
     }
 }

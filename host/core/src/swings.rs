@@ -44,6 +44,9 @@ pub(crate) struct Swing {
     pub(crate) at: Moment,
     pub(crate) intent: IntentId,
     pub(crate) policy: PolicyName,
+    /// A call of it had no answer: whatever is found out later, it counts as done.
+    #[serde(default)]
+    pub(crate) doubtful: bool,
 }
 
 /// What changed each target's capacity last, and when that turned it around.
@@ -55,6 +58,9 @@ pub(crate) struct Swings(BTreeMap<Target, Past>);
 #[serde(rename_all = "kebab-case")]
 struct Past {
     last: Swing,
+    /// What changed it before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    earlier: Option<Swing>,
     /// When it was turned around, oldest first; the newest ones.
     reversed: VecDeque<Moment>,
 }
@@ -78,7 +84,7 @@ impl Swings {
         }
         match self.0.get_mut(target) {
             None => {
-                self.0.insert(target.clone(), Past { last: swing, reversed: VecDeque::new() });
+                self.0.insert(target.clone(), Past { last: swing, earlier: None, reversed: VecDeque::new() });
             }
             Some(past) => {
                 if swing.direction.opposes(past.last.direction) {
@@ -87,7 +93,31 @@ impl Swings {
                     }
                     past.reversed.push_back(swing.at);
                 }
-                past.last = swing;
+                past.earlier = Some(std::mem::replace(&mut past.last, swing));
+            }
+        }
+    }
+
+    /// A call of what is about to change a target had no answer.
+    pub(crate) fn doubt(&mut self, target: &Target, intent: IntentId) {
+        if let Some(past) = self.0.get_mut(target).filter(|past| past.last.intent == intent) {
+            past.last.doubtful = true;
+        }
+    }
+
+    /// What was about to change a target surely did not: things are as if it had never been tried.
+    pub(crate) fn take_back(&mut self, target: &Target, intent: IntentId) {
+        let Some(past) = self.0.get_mut(target) else { return };
+        if past.last.intent != intent || past.last.doubtful {
+            return;
+        }
+        match past.earlier.take() {
+            None => drop(self.0.remove(target)),
+            Some(earlier) => {
+                if past.last.direction.opposes(earlier.direction) {
+                    past.reversed.pop_back();
+                }
+                past.last = earlier;
             }
         }
     }
@@ -106,6 +136,7 @@ impl Swings {
     pub(crate) fn accept_clock(&mut self) {
         for past in self.0.values_mut() {
             past.last.at.accept();
+            past.earlier.iter_mut().for_each(|earlier| earlier.at.accept());
             past.reversed.iter_mut().for_each(Moment::accept);
         }
     }

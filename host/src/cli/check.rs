@@ -4,6 +4,7 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 
 use balm_sandbox::Sandbox;
 
+use super::{guard::unmatched, show::printable};
 use crate::{
     compile::Compiler,
     config,
@@ -52,6 +53,8 @@ pub(super) fn run(path: &Path) -> anyhow::Result<ExitCode> {
         }
     }
     println!("{}", Permitted::by(&config));
+    let warnings = unmatched::warnings(&config.guardrails, &config.core.guardrails, Some(&config.core.policies));
+    warnings.iter().for_each(|warning| println!("{}", printable(warning)));
     println!("{}", if wrong == 0 { "nothing is wrong" } else { "see above for what is wrong" });
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -18,7 +18,7 @@ const DAY_MINUTES: u16 = 24 * 60;
 const UNEQUAL: &str = "from and until must both be dates, both weekdays with times, or both times; only the last go with \
                        weekdays";
 
-/// What begins or ends a freeze: `2026-11-27T18:00`, `fri 18:00` or `18:00`.
+/// What begins or ends a freeze every week: `fri 18:00` or `18:00`. `24:00` ends a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Point {
     /// A time of every day.
@@ -54,7 +54,7 @@ fn read_when(
         section.mistake(days.line, "weekdays is empty: leave it away for every day");
         return None;
     }
-    let dates = (zone.parse(&from.value), zone.parse(&until.value));
+    let dates = (zone.parse_beginning(&from.value), zone.parse_end(&until.value));
     if let (Some(_), None) | (None, Some(_)) = dates {
         let other = if dates.0.is_some() { until } else { from };
         // If that is a time at all.
@@ -74,13 +74,17 @@ fn read_when(
         return Some(When::Once { from: first, until: last });
     }
     let (from, until) = (section.parse::<Point>(from)?, section.parse::<Point>(until)?);
-    if from.value == until.value {
+    if from.value.minute() == DAY_MINUTES {
+        section.mistake(from.line, "from is 24:00, which is when a day ends: write 00:00 of the next one");
+        return None;
+    }
+    if weekdays.is_none() && from.value.is_same_time(until.value) {
         section.mistake(until.line, "from and until are the same: use `balm stop` for what has no end");
         return None;
     }
     let spans = match (from.value, until.value, weekdays) {
         (Point::Weekday(day, minute), Point::Weekday(last, end), None) => {
-            vec![Span { from: day * DAY_MINUTES + minute, until: last * DAY_MINUTES + end }]
+            vec![Span { from: day * DAY_MINUTES + minute, until: (last * DAY_MINUTES + end) % WEEK_MINUTES }]
         }
         (Point::Minute(from), Point::Minute(until), None) => (0..7).map(|day| on(day, from, until)).collect(),
         (Point::Minute(from), Point::Minute(until), Some(days)) => {
@@ -95,6 +99,25 @@ fn read_when(
         }
     };
     Some(When::Weekly { zone, spans })
+}
+
+impl Point {
+    const fn minute(self) -> u16 {
+        match self {
+            Self::Minute(minute) | Self::Weekday(_, minute) => minute,
+        }
+    }
+
+    /// Whether the same time comes again and again from one to the other, so that there is no end.
+    fn is_same_time(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Minute(one), Self::Minute(other)) => one == other % DAY_MINUTES,
+            (Self::Weekday(day, minute), Self::Weekday(last, end)) => {
+                day * DAY_MINUTES + minute == (last * DAY_MINUTES + end) % WEEK_MINUTES
+            }
+            (Self::Minute(_), Self::Weekday(..)) | (Self::Weekday(..), Self::Minute(_)) => false,
+        }
+    }
 }
 
 /// From a minute of a day until another one, which is the next day's if it is not after it.
@@ -125,7 +148,8 @@ impl FromStr for Point {
             let (hour, minute) = text.split_once(':')?;
             let number = |text: &str| text.parse::<u16>().ok().filter(|_| text.len() == 2 && text.is_ascii());
             let (hour, minute) = (number(hour)?, number(minute)?);
-            (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+            let minutes = hour.checked_mul(60)?.checked_add(minute)?;
+            (minute < 60 && minutes <= DAY_MINUTES).then_some(minutes)
         };
         let point = match text.split_once(' ') {
             Some((day, time)) => weekday(day).zip(minute(time)).map(|(day, minute)| Self::Weekday(day, minute)),
@@ -186,12 +210,41 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_day_ends_at_24_or_when_it_began() {
+        for words in [
+            "weekdays = [\"sat\"]\nfrom = \"00:00\"\nuntil = \"24:00\"",
+            "weekdays = [\"sat\"]\nfrom = \"00:00\"\nuntil = \"00:00\"",
+            "from = \"sat 00:00\"\nuntil = \"sat 24:00\"",
+            "from = \"2026-11-28T00:00\"\nuntil = \"2026-11-28T24:00\"",
+        ] {
+            let on = ["2026-11-27T22:59:59Z", "2026-11-27T23:00:00Z", "2026-11-28T22:59:59Z", "2026-11-28T23:00:00Z"]
+                .map(|at| is_on(words, at));
+            assert_eq!(on, [false, true, true, false], "{words}");
+        }
+        let sundays = "weekdays = [\"sun\"]\nfrom = \"08:00\"\nuntil = \"08:00\"";
+        let on = ["2026-11-29T06:59:59Z", "2026-11-29T07:00:00Z", "2026-11-30T06:59:59Z", "2026-11-30T07:00:00Z"]
+            .map(|at| is_on(sundays, at));
+        assert_eq!(on, [false, true, true, false]);
+    }
+
+    #[test]
+    fn a_freeze_until_a_time_that_comes_twice_lasts_until_the_later() {
+        let words = "from = \"2026-10-24T18:00\"\nuntil = \"2026-10-25T02:30\"";
+        assert_eq!(["2026-10-25T01:29:59Z", "2026-10-25T01:30:00Z"].map(|at| is_on(words, at)), [true, false]);
+    }
+
+    #[test]
     fn what_is_no_time_or_no_span_is_a_mistake() {
         for (words, wanted) in [
             ("from = \"18:00\"", "until is missing"),
             ("from = \"18:00\"\nuntil = \"25:00\"", "\"25:00\" is no such time"),
             ("from = \"18:00\"\nuntil = \"8:00\"", "\"8:00\" is no such time"),
             ("from = \"18:00\"\nuntil = \"18:00\"", "from and until are the same"),
+            ("from = \"00:00\"\nuntil = \"24:00\"", "from and until are the same"),
+            ("from = \"sat 18:00\"\nuntil = \"sat 18:00\"", "from and until are the same"),
+            ("from = \"mon 00:00\"\nuntil = \"sun 24:00\"", "from and until are the same"),
+            ("weekdays = [\"sat\"]\nfrom = \"24:00\"\nuntil = \"08:00\"", "from is 24:00"),
+            ("from = \"18:00\"\nuntil = \"24:01\"", "\"24:01\" is no such time"),
             ("from = \"fri 18:00\"\nuntil = \"08:00\"", "must both be dates"),
             ("from = \"2026-11-27T18:00\"\nuntil = \"mon 08:00\"", "must both be dates"),
             ("from = \"18:00\"\nuntil = \"2026-11-27T18:00\"", "must both be dates"),

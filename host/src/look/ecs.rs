@@ -50,6 +50,7 @@ fn convert_service(service: &types::Service) -> Result<Service, String> {
             rollout_state: deployment.rollout_state().map_or_else(String::new, |state| state.as_str().into()),
         })
     };
+    let kept = service.deployment_configuration().and_then(types::DeploymentConfiguration::minimum_healthy_percent);
     let tag = |tag: &types::Tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()));
     Ok(Service {
         status: service.status().unwrap_or_default().into(),
@@ -58,6 +59,7 @@ fn convert_service(service: &types::Service) -> Result<Service, String> {
         pending: count("pendingCount", service.pending_count())?,
         task_definition: service.task_definition().unwrap_or_default().into(),
         deployments: service.deployments().iter().map(deployment).collect::<Result<_, _>>()?,
+        min_healthy_percent: kept.map(|percent| count("minimumHealthyPercent", percent)).transpose()?,
         tags: service.tags().iter().filter_map(tag).collect::<BTreeMap<_, _>>(),
     })
 }

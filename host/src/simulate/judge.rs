@@ -10,7 +10,7 @@ use balm_core::{
     action::{Change, asg as asg_action, ecs as ecs_action},
     configuration::Guardrails,
     limit::{Limit, Scope, Since, Window},
-    look::Reading,
+    look::{Counts, Reading},
     name::{EpisodeId, IntentId, PolicyName},
     record::{Fact, Purpose, Record},
     target::Target,
@@ -197,23 +197,31 @@ fn turns(admissions: &[Admission], most: u32) -> Vec<String> {
     by_target.into_iter().filter_map(too_often).collect()
 }
 
-/// How many stay healthy while a change takes effect; none for a change that takes nothing away.
+/// How many stay healthy at worst while a change takes effect; none for a change that takes nothing away.
 fn left_healthy(change: &Change, before: &Reading) -> Option<u32> {
     let healthy = healthy(before);
-    let desired = before.counts().desired;
-    let taken = match change {
-        Change::Ecs(ecs_action::Change::StopTask(stop)) => match before {
-            Reading::EcsService { tasks, .. } => {
-                u32::from(tasks.iter().any(|task| task.id == stop.task && is_healthy(task)))
-            }
-            Reading::AsgGroup { .. } => 0,
-        },
-        Change::Asg(asg_action::Change::TerminateInstance(terminate)) => before.group().map_or(0, |group| {
+    let Counts { desired, running, pending } = before.counts();
+    if let Some(to) = change.sets_desired() {
+        // Of all that is there or has yet to come, those may be kept that do not serve.
+        let idle = (running + pending).max(desired).saturating_sub(healthy);
+        return (to < desired).then(|| to.saturating_sub(idle));
+    }
+    let taken = match (change, before) {
+        (Change::Ecs(ecs_action::Change::StopTask(stop)), Reading::EcsService { tasks, .. }) => {
+            u32::from(tasks.iter().any(|task| task.id == stop.task && is_healthy(task)))
+        }
+        (Change::Asg(asg_action::Change::TerminateInstance(terminate)), Reading::AsgGroup { group }) => {
             u32::from(group.in_service().any(|one| one.id == terminate.instance && one.is_healthy()))
-        }),
-        _ => desired.saturating_sub(change.sets_desired()?),
+        }
+        (Change::Ecs(ecs_action::Change::RedeployService(_)), Reading::EcsService { service, .. }) => {
+            let share = service.min_healthy_percent.unwrap_or(0);
+            let kept = (0..desired).find(|kept| kept * 100 >= desired * share).unwrap_or(desired);
+            desired.min(running).saturating_sub(kept)
+        }
+        _ => 0,
     };
-    (taken > 0).then(|| healthy.saturating_sub(taken))
+    // Those that are more than shall be go anyway.
+    (taken > 0).then(|| healthy.saturating_sub(taken + running.saturating_sub(desired)))
 }
 
 fn healthy(reading: &Reading) -> u32 {
@@ -231,7 +239,7 @@ fn is_healthy(task: &ecs::Task) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use balm_core::{configuration::Filter, name::Seq};
+    use balm_core::{configuration::Filter, json::Json, name::Seq};
 
     use super::*;
 
@@ -252,6 +260,36 @@ mod tests {
         let limit = Limit { scope: Scope::Target, only: Filter::default(), count, window };
         let admissions: Vec<Admission> = (1..).zip(at).map(|(number, at)| admission(number, *at, (4, 6))).collect();
         overrun(&limit, &admissions).is_some()
+    }
+
+    #[test]
+    fn what_is_left_of_a_scale_in_is_counted_from_all_that_is_there() {
+        let service = |desired, running, pending| ecs::Service {
+            status: "ACTIVE".into(),
+            desired,
+            running,
+            pending,
+            task_definition: String::new(),
+            deployments: vec![],
+            min_healthy_percent: Some(100),
+            tags: BTreeMap::new(),
+        };
+        let task = |number: u32| ecs::Task {
+            id: format!("{number:032x}"),
+            last_status: "RUNNING".into(),
+            desired_status: "RUNNING".into(),
+            health: "HEALTHY".into(),
+            created_at: 0,
+            stopped_reason: String::new(),
+        };
+        let left = |desired, running, pending, to: u32| {
+            let tasks = (0..running).map(task).collect();
+            let before = Reading::EcsService { service: service(desired, running, pending), tasks };
+            let parameters = Json::parse(&format!(r#"{{"desired":{to}}}"#)).expect("JSON");
+            left_healthy(&Change::read("ecs:scale-service", &parameters).expect("an action"), &before)
+        };
+        assert_eq!([left(4, 4, 0, 2), left(4, 8, 0, 2), left(4, 3, 1, 2)], [Some(2), Some(2), Some(1)]);
+        assert_eq!([left(4, 8, 0, 4), left(4, 4, 0, 6)], [None, None]);
     }
 
     #[test]

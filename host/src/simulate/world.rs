@@ -356,6 +356,7 @@ fn service(sight: &Sight) -> Reading {
         pending: service.pending_count,
         task_definition: service.task_definition.clone(),
         deployments: service.deployments.iter().map(deployment).collect(),
+        min_healthy_percent: Some(service.deployment_configuration.minimum_healthy_percent),
         tags,
     };
     Reading::EcsService { service, tasks: tasks.iter().map(task).collect() }

@@ -91,6 +91,10 @@ pub struct Service {
     pub task_definition: String,
     /// Rollouts under way and the one in place, newest first. One when the service is steady.
     pub deployments: Vec<Deployment>,
+    /// The share of the desired tasks that ECS keeps running while it replaces them (`minimumHealthyPercent` of the
+    /// deployment configuration), in per cent; absent where it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_healthy_percent: Option<u32>,
     /// The service's tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,

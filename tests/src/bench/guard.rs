@@ -168,6 +168,7 @@ fn reading(desired: u32) -> Reading {
         pending: 0,
         task_definition: "arn:aws:ecs:eu-central-1:123456789012:task-definition/web:7".into(),
         deployments: vec![deployment],
+        min_healthy_percent: Some(100),
         tags: [("team".to_owned(), "web".to_owned()), ("balm".to_owned(), "yes".to_owned())].into(),
     };
     Reading::EcsService { service, tasks: vec![] }

@@ -278,6 +278,8 @@ impl Scene {
                 self.open.push((intent, place, asked));
                 return;
             }
+            // AWS refused it, so nothing was turned around.
+            self.world.done[place].way = 0;
         }
         self.world.done[place].to = Some(self.now());
     }
@@ -298,7 +300,7 @@ impl Scene {
         let labels = [("severity".to_owned(), severity.to_owned())];
         let id = self.trial.fire(&policy(policy_at), TARGETS[0].arn, labels).expect("the policy is concerned");
         let now = self.now();
-        self.world.alerted.extend(GIVEN[policy_at].iter().map(|target| (now, *target)));
+        self.world.alert(&self.plan, policy_at, now);
         self.episodes.push(Fired { id, policy: policy_at, at: now, critical });
         self.episodes.len() - 1
     }
@@ -313,15 +315,21 @@ impl Scene {
             if self.random.percent(2) { pick(&mut self.random, &[0, 3]) } else { pick(&mut self.random, &kinds) };
         let mut number = |least: u64, most| u32::try_from(self.random.within(least, most)).expect("a small number");
         let desired = number(1, 10);
-        // Of a group, an instance that is not in service is not there; of a service, fewer may run than shall.
-        let running = desired - number(0, 1).min(desired - 1);
+        // Mostly what shall run does. Otherwise one is missing, or some are starting, or an earlier scale-in has not ended.
+        let (running, pending) = match number(0, 9) {
+            0..=5 => (desired, 0),
+            6 => (desired - number(0, 1).min(desired - 1), 0),
+            7 => (desired - number(0, 4).min(desired - 1), number(0, 5)),
+            _ => (desired + number(1, 5), number(0, 1)),
+        };
+        let keeps = [None, Some(0), Some(50), Some(75), Some(100), Some(100)][number(0, 5) as usize];
         let unhealthy = if action == 2 || target > 2 { number(0, 2).min(running) } else { 0 };
         let to = match action {
             0 | 3 => number(0, 13),
             5 => number(0, 10) * 10,
             _ => 0,
         };
-        let seen = Seen { desired, running, healthy: running - unhealthy };
+        let seen = Seen { desired, running, pending, keeps, healthy: running - unhealthy };
         let healthy_one = seen.healthy > 0 && self.random.percent(60);
         let expects = if self.random.percent(4) { desired + 1 } else { desired };
         let Fired { at: triggered, critical, .. } = self.episodes[episode];
@@ -411,20 +419,20 @@ fn proposal(asked: &Asked) -> Proposal {
 }
 
 fn reading(asked: &Asked) -> Reading {
-    let Seen { desired, running, healthy } = asked.seen;
-    found(asked.target, desired, running, healthy, asked.action == 2)
+    found(asked.target, asked.seen, asked.action == 2)
 }
 
 /// What is left once a count was set.
 fn steady(target: usize, desired: u32) -> Reading {
-    found(target, desired, desired, desired, false)
+    found(target, Seen { desired, running: desired, pending: 0, keeps: Some(100), healthy: desired }, false)
 }
 
-fn found(target: usize, desired: u32, running: u32, healthy: u32, with_tasks: bool) -> Reading {
+fn found(target: usize, seen: Seen, with_tasks: bool) -> Reading {
+    let Seen { desired, running, pending, keeps, healthy } = seen;
     if TARGETS[target].cluster.is_none() {
         let instance = |number: u32| asg::Instance {
             id: instance(number),
-            lifecycle_state: "InService".into(),
+            lifecycle_state: if number < running { "InService" } else { "Pending" }.into(),
             health_status: if number < healthy { "Healthy" } else { "Unhealthy" }.into(),
             protected: false,
         };
@@ -433,7 +441,7 @@ fn found(target: usize, desired: u32, running: u32, healthy: u32, with_tasks: bo
             desired,
             min: 1,
             max: 12,
-            instances: (0..running).map(instance).collect(),
+            instances: (0..running + pending).map(instance).collect(),
             refreshes: vec![],
             suspended: vec![],
             tags: [].into(),
@@ -445,7 +453,7 @@ fn found(target: usize, desired: u32, running: u32, healthy: u32, with_tasks: bo
         status: "PRIMARY".into(),
         desired,
         running,
-        pending: 0,
+        pending,
         failed: 0,
         created_at: 0,
         rollout_state: "COMPLETED".into(),
@@ -454,9 +462,10 @@ fn found(target: usize, desired: u32, running: u32, healthy: u32, with_tasks: bo
         status: "ACTIVE".into(),
         desired,
         running,
-        pending: 0,
+        pending,
         task_definition: "arn:aws:ecs:eu-central-1:123456789012:task-definition/web:7".into(),
         deployments: vec![deployment],
+        min_healthy_percent: keeps,
         tags: [].into(),
     };
     let task = |number: u32| ecs::Task {

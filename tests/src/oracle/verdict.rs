@@ -43,6 +43,9 @@ pub(super) struct Asked {
 pub(super) struct Seen {
     pub(super) desired: u32,
     pub(super) running: u32,
+    pub(super) pending: u32,
+    /// The share of the desired ones that a rollout keeps, if that can be seen.
+    pub(super) keeps: Option<u32>,
     /// Of the running ones, as far as the look can tell.
     pub(super) healthy: u32,
 }
@@ -71,7 +74,7 @@ pub(super) struct World {
     pub(super) done: Vec<Done>,
     pub(super) jumps: Vec<Jump>,
     pub(super) halted: Vec<Halted>,
-    /// When which target alerted.
+    /// When an alert stood for which target.
     pub(super) alerted: Vec<(u64, usize)>,
 }
 
@@ -89,6 +92,26 @@ impl World {
         (now - then).saturating_sub(leapt)
     }
 
+    /// A new alert fires that concerns one policy. It stands for one of the policy's targets in each account: for the first
+    /// that no other alert stands for, or for the first. One of a policy that only watches stands for none.
+    pub(super) fn alert(&mut self, plan: &Plan, policy: usize, now: u64) {
+        if plan.modes[policy] == ModeOf::Shadow {
+            return;
+        }
+        let window = plan.brake.map_or(0, |brake| brake.window_ms);
+        let mut accounts: Vec<&str> = GIVEN[policy].iter().map(|target| TARGETS[*target].account).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        for account in accounts {
+            let given: Vec<usize> =
+                GIVEN[policy].iter().copied().filter(|target| TARGETS[*target].account == account).collect();
+            let is_taken =
+                |target: usize| self.alerted.iter().any(|(at, other)| *other == target && self.age(*at, now) < window);
+            let free = given.iter().copied().find(|target| !is_taken(*target));
+            self.alerted.push((now, free.unwrap_or(given[0])));
+        }
+    }
+
     fn leapt(&self) -> u64 {
         self.jumps.iter().filter(|jump| !jump.accepted).map(|jump| jump.by).sum()
     }
@@ -102,7 +125,7 @@ pub(super) fn judge(plan: &Plan, world: &World, asked: &Asked, now: u64) -> Answ
         (Some(check), _) => format!("refused: {check}"),
         (None, ModeOf::Shadow) => "observed only".into(),
         (None, mode) => {
-            let people = people(plan, asked, now).expect("it is permitted with some approvals");
+            let people = people(plan, world, asked, now).expect("it is permitted with some approvals");
             match people.max(u32::from(mode == ModeOf::Suggest)) {
                 0 => "admitted".into(),
                 people => format!("needs approval of {people}"),
@@ -149,7 +172,7 @@ fn refusal(plan: &Plan, world: &World, asked: &Asked, now: u64, edge: &mut bool)
     if !bounds_hold(plan, world, asked, edge) {
         return Some("bounds");
     }
-    if people(plan, asked, now).is_none() {
+    if people(plan, world, asked, now).is_none() {
         return Some("authorization");
     }
     None
@@ -302,11 +325,25 @@ fn shares(shares: Shares, done: &Done, policy: usize, target: usize) -> bool {
 /// How many live ones are taken away or replaced.
 pub(super) fn taken(asked: &Asked) -> u32 {
     match asked.action {
-        0 | 3 => asked.seen.desired - asked.number.min(asked.seen.desired),
+        0 | 3 => {
+            let Seen { desired, running, .. } = asked.seen;
+            if asked.number >= desired {
+                return 0;
+            }
+            // At worst those are kept that do not run.
+            let idle = everything(asked.seen) - running;
+            running - asked.number.saturating_sub(idle)
+        }
         1 => asked.seen.running,
         5 => refreshed(asked),
         _ => 1,
     }
+}
+
+/// All that is there, on its way, or yet to be started.
+fn everything(seen: Seen) -> u32 {
+    let there = seen.running + seen.pending;
+    if there > seen.desired { there } else { seen.desired }
 }
 
 fn refreshed(asked: &Asked) -> u32 {
@@ -358,13 +395,28 @@ fn count_holds(reach: &Reach, asked: &Asked, edge: &mut bool) -> bool {
 
 fn health_holds(reach: &Reach, asked: &Asked, edge: &mut bool) -> bool {
     let (mut left, mut desired) = (i64::from(asked.seen.healthy), i64::from(asked.seen.desired));
+    // Those that are more than shall be go anyway, and at worst the healthy ones among them.
+    let beyond = i64::from(asked.seen.running) - desired;
+    if beyond > 0 && !sets_count(asked.action) {
+        left -= beyond;
+    }
     match asked.action {
         0 | 3 if asked.number >= asked.seen.desired => return true,
         0 | 3 => {
-            left -= desired - i64::from(asked.number);
+            // At worst those are kept that are not healthy, or not there yet.
             desired = i64::from(asked.number);
+            left = desired - (i64::from(everything(asked.seen)) - i64::from(asked.seen.healthy));
         }
-        1 => {}
+        1 => {
+            // As few as its share allows are kept of those that shall be; all may go if the share is not known.
+            let share = asked.seen.keeps.unwrap_or(0);
+            let mut kept = 0;
+            while kept * 100 < asked.seen.desired * share {
+                kept += 1;
+            }
+            let there = i64::from(if beyond > 0 { asked.seen.desired } else { asked.seen.running });
+            left -= (there - i64::from(kept)).max(0);
+        }
         5 => left -= i64::from(refreshed(asked)),
         _ => left -= i64::from(asked.healthy_one),
     }
@@ -406,20 +458,23 @@ fn taking_holds(reach: &Reach, world: &World, asked: &Asked, edge: &mut bool) ->
     holds
 }
 
-/// The least number of approvals with which the rules permit it, up to three.
-fn people(plan: &Plan, asked: &Asked, now: u64) -> Option<u32> {
-    (0..=3).find(|approvals| {
-        let mut permitted = false;
-        for rule in &plan.rules {
-            match applies(rule, asked, now, *approvals) {
-                Some(true) if rule.permits => permitted = true,
-                Some(false) => {}
-                // A `forbid` that applies, or a rule that cannot be evaluated.
-                Some(true) | None => return false,
-            }
+/// The least number of approvals with which the rules permit it, up to three: now, and without what the clock leapt over.
+fn people(plan: &Plan, world: &World, asked: &Asked, now: u64) -> Option<u32> {
+    let times = [now, now - world.leapt()];
+    (0..=3).find(|approvals| times.iter().all(|time| permitted(plan, asked, *time, *approvals)))
+}
+
+fn permitted(plan: &Plan, asked: &Asked, time: u64, approvals: u32) -> bool {
+    let mut permitted = false;
+    for rule in &plan.rules {
+        match applies(rule, asked, time, approvals) {
+            Some(true) if rule.permits => permitted = true,
+            Some(false) => {}
+            // A `forbid` that applies, or a rule that cannot be evaluated.
+            Some(true) | None => return false,
         }
-        permitted
-    })
+    }
+    permitted
 }
 
 /// Whether a rule applies; none if that cannot be said.

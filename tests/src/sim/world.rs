@@ -394,6 +394,7 @@ fn catalogue_service(service: &balm_cloud::answer::Service) -> ecs::Service {
         pending: service.pending_count,
         task_definition: service.task_definition.clone(),
         deployments: service.deployments.iter().map(deployment).collect(),
+        min_healthy_percent: Some(service.deployment_configuration.minimum_healthy_percent),
         tags: BTreeMap::new(),
     }
 }

@@ -1,9 +1,9 @@
 //! How much live capacity a change takes away or replaces: what bounds on change at once measure.
 
-use balm_catalogue::asg;
+use balm_catalogue::{asg, ecs as services};
 
 use super::{Change, asg as groups, ecs};
-use crate::look::Reading;
+use crate::look::{Counts, Reading};
 
 impl Change {
     /// How many live tasks or instances it takes away or replaces, most of them at once. Adding capacity touches none.
@@ -12,13 +12,35 @@ impl Change {
         let counts = reading.counts();
         match self {
             Self::Ecs(ecs::Change::ScaleService(_)) | Self::Asg(groups::Change::SetDesiredCapacity(_)) => {
-                self.sets_desired().map_or(0, |to| counts.desired.saturating_sub(to))
+                self.sets_desired().map_or(0, |to| scaling_in(counts, to))
             }
             Self::Ecs(ecs::Change::RedeployService(_)) => counts.running,
             Self::Ecs(ecs::Change::StopTask(_)) | Self::Asg(groups::Change::TerminateInstance(_)) => 1,
             Self::Asg(groups::Change::StartInstanceRefresh(refresh)) => refreshing(refresh, counts.desired),
         }
     }
+}
+
+/// How many of those that run a smaller count may take away, at worst.
+///
+/// AWS goes down to it from all that is there, on its way, or yet to be started, and does not say in which order: what does
+/// not run yet may be what is kept. More than runs cannot be taken away.
+fn scaling_in(counts: Counts, to: u32) -> u32 {
+    let Counts { desired, running, pending } = counts;
+    if to >= desired {
+        return 0;
+    }
+    let all = running.saturating_add(pending).max(desired);
+    (all - to).min(running)
+}
+
+/// How many of those that are desired ECS may stop at once while it replaces them all: as many as are more than the share
+/// that the service's deployment configuration keeps, rounded up, which is how ECS rounds it. All of them where the look
+/// does not say what is kept.
+pub(crate) fn redeploying(service: &services::Service) -> u32 {
+    let share = u64::from(service.desired) * u64::from(service.min_healthy_percent.unwrap_or(0));
+    let kept = u32::try_from(share.div_ceil(100)).unwrap_or(u32::MAX);
+    service.desired.min(service.running).saturating_sub(kept)
 }
 
 /// How many instances a refresh may take at once. AWS takes one at least, whatever the share.
@@ -55,6 +77,26 @@ mod tests {
         ];
         for (action, parameters, reading, units) in cases {
             assert_eq!(changing(action, parameters, reading), units, "{action} {parameters}");
+        }
+    }
+
+    #[test]
+    fn a_smaller_count_takes_away_what_runs_and_no_more_than_that() {
+        let cases = [
+            // desired, running, pending, to: taken away
+            ((10, 10, 0, 7), 3),
+            ((10, 4, 6, 5), 4),
+            ((10, 4, 0, 5), 4),
+            ((10, 9, 1, 9), 1),
+            ((4, 8, 0, 2), 6),
+            ((4, 4, 4, 3), 4),
+            ((4, 8, 0, 4), 0),
+            ((4, 8, 0, 6), 0),
+            ((4, 0, 4, 1), 0),
+        ];
+        for ((desired, running, pending, to), taken) in cases {
+            let counts = Counts { desired, running, pending };
+            assert_eq!(scaling_in(counts, to), taken, "{counts:?} to {to}");
         }
     }
 }

@@ -8,7 +8,7 @@ pub mod asg;
 mod changing;
 pub mod ecs;
 
-pub(crate) use changing::refreshing;
+pub(crate) use changing::{redeploying, refreshing};
 
 use std::time::Duration;
 

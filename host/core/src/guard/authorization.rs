@@ -16,13 +16,13 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
     let Some(question) = question(proposed, given) else {
         return Finding::Fails("there is no look to ask about".into());
     };
-    let refusal = match proposed.rules.ask(&question) {
+    let refusal = match ask(proposed, &question) {
         Ok(by) => return Finding::Passes(format!("permitted by {by}")),
         Err(refusal) => refusal,
     };
     // Approval is no mode of a rule but part of the question: the least that is permitted is what the intent needs.
     for people in given + 1..=caps::APPROVALS_MOST_PEOPLE {
-        let asked = proposed.rules.ask(&Question { approvals: people, ..question.clone() });
+        let asked = ask(proposed, &Question { approvals: people, ..question.clone() });
         if let Ok(by) = asked {
             return Finding::Asks(
                 people,
@@ -34,6 +34,28 @@ pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
         }
     }
     Finding::Fails(refusal)
+}
+
+/// The rules that permit it. A clock set ahead opens no rule: until a person accepts the time, they are asked for both, and
+/// must permit it at both.
+fn ask(proposed: &ProposedIntent<'_>, question: &Question<'_>) -> Result<String, String> {
+    let by = proposed.rules.ask(question)?;
+    let steady = proposed.state.steady(proposed.now);
+    if steady == proposed.now {
+        return Ok(by);
+    }
+    let mut before = question.clone();
+    let (hour, weekday) = proposed.guardrails().zone.hour_and_weekday(steady);
+    for (name, number) in &mut before.numbers {
+        match *name {
+            "hour" => *number = hour,
+            "weekday" => *number = weekday,
+            _ => {}
+        }
+    }
+    let leapt = "by the time without the clock's leap, which counts too until somebody says `balm accept-clock`";
+    proposed.rules.ask(&before).map_err(|refusal| format!("{refusal} {leapt}"))?;
+    Ok(by)
 }
 
 fn question<'a>(proposed: &'a ProposedIntent<'_>, approvals: u32) -> Option<Question<'a>> {
@@ -94,6 +116,8 @@ fn resource(target: &Target) -> Resource<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::{
         fixture::Bench,
         record::{CheckName, Verdict},
@@ -127,6 +151,32 @@ mod tests {
         for rule in rules {
             assert_eq!(with(rule), Verdict::Admitted, "{rule}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_leapt_ahead_opens_no_rule_until_a_person_accepts_the_time() {
+        let verdicts = |rules: &str, leap_s: u64| {
+            let mut bench = Bench::new();
+            bench.configure(|configuration, _| {
+                configuration.guardrails.rules = [("web.cedar".to_owned(), rules.to_owned())].into();
+                configuration.timing.max_alert_age_ms = 7 * 86_400_000;
+            });
+            bench.clock_jumps(Duration::from_secs(leap_s));
+            bench.propose(|_| {});
+            let held = bench.judge().verdict;
+            bench.clock_accepted();
+            (held, bench.judge().verdict)
+        };
+        let refused = Verdict::Refused(CheckName::Authorization);
+        // It is shortly after midnight of a Thursday.
+        let later = "permit(principal, action, resource) when { context.hour >= 2 };";
+        assert_eq!(verdicts(later, 3 * 3600), (refused.clone(), Verdict::Admitted));
+        let tomorrow = "permit(principal, action, resource) when { context.weekday == 5 };";
+        assert_eq!(verdicts(tomorrow, 86_400), (refused.clone(), Verdict::Admitted));
+        let now = "permit(principal, action, resource) when { context.hour == 0 };";
+        assert_eq!(verdicts(now, 3 * 3600), (refused.clone(), refused));
+        let asked = "permit(principal, action, resource) when { context.hour >= 2 || context.approvals >= 1 };";
+        assert_eq!(verdicts(asked, 3 * 3600), (Verdict::NeedsApproval(1), Verdict::Admitted));
     }
 
     #[test]

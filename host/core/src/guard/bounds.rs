@@ -7,7 +7,7 @@ use crate::{
     action::{self, Change},
     configuration::Bound,
     ledger::{Admission, UnderWay},
-    look::Reading,
+    look::{Counts, Reading},
 };
 
 pub(super) fn check(proposed: &ProposedIntent<'_>) -> Finding {
@@ -40,7 +40,18 @@ fn hold(bound: &Bound, change: &Change, reading: &Reading) -> Result<(), String>
         count_holds(bound, reading.counts().desired, to)?;
     }
     share_holds(bound, change.changing(reading), reading.counts().running)?;
-    health_holds(bound, Health::during(change, reading))
+    health_holds(bound, Health::during(change, reading)).map_err(|why| {
+        let all = if redeploys_blindly(change, reading) { ALL_AT_ONCE } else { "" };
+        format!("{why}{all}")
+    })
+}
+
+/// What is said of a rollout of which the look does not say how many tasks it keeps.
+const ALL_AT_ONCE: &str = "; the look has no minimumHealthyPercent of the service, so all may be stopped at once";
+
+fn redeploys_blindly(change: &Change, reading: &Reading) -> bool {
+    let redeploys = matches!(change, Change::Ecs(action::ecs::Change::RedeployService(_)));
+    redeploys && reading.service().is_some_and(|service| service.min_healthy_percent.is_none())
 }
 
 fn share_holds(bound: &Bound, changing: u32, live: u32) -> Result<(), String> {
@@ -117,7 +128,7 @@ fn health_holds(bound: &Bound, health: Option<Health>) -> Result<(), String> {
     }
 }
 
-/// How much serves and is not unhealthy, and how much of that a change takes away for a while.
+/// How much serves and is not unhealthy, and how much of that may be gone while a change takes effect.
 #[derive(Clone, Copy)]
 struct Health {
     healthy: u32,
@@ -129,45 +140,46 @@ struct Health {
 impl Health {
     /// None for a change that only adds: it makes nothing worse, and must not be refused because things are bad.
     fn during(change: &Change, reading: &Reading) -> Option<Self> {
-        let health = match reading {
-            Reading::EcsService { service, tasks } => Self::of_service(change, service, tasks),
-            Reading::AsgGroup { group } => Self::of_group(change, group),
-        };
-        match change.sets_desired() {
-            None => Some(health),
-            Some(to) if to >= health.desired => None,
-            // Which ones AWS takes away is not ours to say, so it may be the healthy ones.
-            Some(to) => Some(Self { fewer: health.desired - to, desired: to, ..health }),
+        let before = reading.counts().desired;
+        let desired = change.sets_desired().unwrap_or(before);
+        if change.sets_desired().is_some_and(|to| to >= before) {
+            return None;
         }
-    }
-
-    fn of_service(change: &Change, service: &ecs::Service, tasks: &[ecs::Task]) -> Self {
-        let unhealthy = tasks.iter().filter(|task| task.last_status == "RUNNING" && !is_healthy(task)).count();
-        let unhealthy = u32::try_from(unhealthy).unwrap_or(u32::MAX);
-        let is_stopped = |task: &&ecs::Task| match change {
-            Change::Ecs(action::ecs::Change::StopTask(stop)) => task.id == stop.task,
-            Change::Ecs(_) | Change::Asg(_) => false,
+        let (healthy, what) = match reading {
+            Reading::EcsService { service, tasks } => (healthy_tasks(service, tasks), "tasks"),
+            Reading::AsgGroup { group } => (group.healthy(), "instances"),
         };
-        let fewer = tasks.iter().find(is_stopped).is_some_and(is_healthy);
-        Self {
-            healthy: service.running.saturating_sub(unhealthy),
-            fewer: u32::from(fewer),
-            desired: service.desired,
-            what: "tasks",
+        Some(Self { healthy, fewer: fewer(change, reading), desired, what })
+    }
+}
+
+/// How many healthy ones may be gone at the same time, at worst: which ones AWS takes away is not ours to say, so it may be
+/// the healthy ones. What runs beyond what is desired goes too, whoever began that.
+fn fewer(change: &Change, reading: &Reading) -> u32 {
+    let Counts { desired, running, .. } = reading.counts();
+    let own = match (change, reading) {
+        // This counts what is beyond already.
+        (_, _) if change.sets_desired().is_some() => return change.changing(reading),
+        (Change::Ecs(action::ecs::Change::StopTask(stop)), Reading::EcsService { tasks, .. }) => {
+            u32::from(tasks.iter().any(|task| task.id == stop.task && is_healthy(task)))
         }
-    }
+        (Change::Ecs(action::ecs::Change::RedeployService(_)), Reading::EcsService { service, .. }) => {
+            action::redeploying(service)
+        }
+        (Change::Asg(action::asg::Change::TerminateInstance(gone)), Reading::AsgGroup { group }) => {
+            u32::from(group.in_service().any(|one| one.id == gone.instance && one.is_healthy()))
+        }
+        (Change::Asg(action::asg::Change::StartInstanceRefresh(refresh)), Reading::AsgGroup { group }) => {
+            action::refreshing(refresh, group.desired)
+        }
+        (Change::Ecs(_) | Change::Asg(_), _) => 0,
+    };
+    own.saturating_add(running.saturating_sub(desired))
+}
 
-    fn of_group(change: &Change, group: &asg::Group) -> Self {
-        let serves = |id: &str| group.in_service().any(|instance| instance.id == id && instance.is_healthy());
-        let fewer = match change {
-            Change::Asg(action::asg::Change::TerminateInstance(gone)) => u32::from(serves(&gone.instance)),
-            Change::Asg(action::asg::Change::StartInstanceRefresh(refresh)) => {
-                action::refreshing(refresh, group.desired)
-            }
-            Change::Asg(action::asg::Change::SetDesiredCapacity(_)) | Change::Ecs(_) => 0,
-        };
-        Self { healthy: group.healthy(), fewer, desired: group.desired, what: "instances" }
-    }
+fn healthy_tasks(service: &ecs::Service, tasks: &[ecs::Task]) -> u32 {
+    let unhealthy = tasks.iter().filter(|task| task.last_status == "RUNNING" && !is_healthy(task)).count();
+    service.running.saturating_sub(u32::try_from(unhealthy).unwrap_or(u32::MAX))
 }
 
 /// A task without a health check is as healthy as can be known.
@@ -280,6 +292,33 @@ mod tests {
     }
 
     #[test]
+    fn a_redeploy_may_take_away_what_the_services_deployment_settings_do_not_keep() {
+        let redeploy = |healthy_percent, kept, desired, running| {
+            let service = ecs::Service { running, min_healthy_percent: kept, ..fixture::service(desired) };
+            holds(healthy_percent, "ecs:redeploy-service", "{}", &Reading::EcsService { service, tasks: vec![] })
+        };
+        assert!(redeploy(100, Some(100), 4, 4));
+        assert!(redeploy(75, Some(75), 4, 4) && !redeploy(76, Some(75), 4, 4));
+        assert!(redeploy(60, Some(50), 5, 5) && !redeploy(61, Some(50), 5, 5), "three of five are kept");
+        assert!(redeploy(0, Some(0), 4, 4) && !redeploy(1, Some(0), 4, 4));
+        assert!(redeploy(50, Some(50), 4, 2) && !redeploy(51, Some(50), 4, 2), "what is kept is kept");
+        assert!(redeploy(100, Some(100), 4, 8), "what is beyond goes, and no more");
+        assert!(redeploy(0, None, 4, 4) && !redeploy(1, None, 4, 4), "what is kept is not known");
+    }
+
+    #[test]
+    fn a_refusal_says_that_a_services_deployment_settings_are_not_known() {
+        let said = |kept| {
+            let service = ecs::Service { min_healthy_percent: kept, ..fixture::service(4) };
+            let change = Change::read("ecs:redeploy-service", &Json::empty_object()).expect("an action");
+            let bound = Bound { healthy_minimum: Some(3), ..Bound::default() };
+            hold(&bound, &change, &Reading::EcsService { service, tasks: vec![] }).expect_err("it is refused")
+        };
+        assert!(said(None).contains("no minimumHealthyPercent"), "{}", said(None));
+        assert!(!said(Some(50)).contains("minimumHealthyPercent"), "{}", said(Some(50)));
+    }
+
+    #[test]
     fn a_refresh_that_would_take_away_too_many_is_refused() {
         let refresh = |percent, kept: &str, instances| {
             holds(percent, "asg:start-instance-refresh", kept, &fixture::group_reading(instances))
@@ -342,6 +381,61 @@ mod tests {
         let minimum = Bound { healthy_minimum: Some(3), ..Bound::default() };
         assert!(scale(&minimum, 8, 8, 3) && !scale(&minimum, 8, 8, 2));
         assert!(scale(&minimum, 8, 7, 4) && !scale(&minimum, 8, 6, 4));
+    }
+
+    #[test]
+    fn what_runs_beyond_the_desired_count_is_as_good_as_gone() {
+        let service = |desired, running, pending| Reading::EcsService {
+            service: ecs::Service { running, pending, ..fixture::service(desired) },
+            tasks: vec![],
+        };
+        let group = |desired, running| Reading::AsgGroup { group: asg::Group { desired, ..fixture::group(running) } };
+        let least = |minimum, action: &str, parameters: &str, reading: &Reading| {
+            let bound = Bound { healthy_minimum: Some(minimum), minimum: Some(0), ..Bound::default() };
+            let change = Change::read(action, &Json::parse(parameters).expect("JSON")).expect("an action");
+            hold(&bound, &change, reading).is_ok()
+        };
+        let two = r#"{"desired":2}"#;
+        // Somebody's scale-in from eight to four has not ended, and two are what is left of it all.
+        assert!(least(2, "ecs:scale-service", two, &service(4, 8, 0)));
+        assert!(!least(3, "ecs:scale-service", two, &service(4, 8, 0)));
+        assert!(least(2, "asg:set-desired-capacity", two, &group(4, 8)));
+        assert!(!least(3, "asg:set-desired-capacity", two, &group(4, 8)));
+        // Two of the eight are unhealthy, and they may be the two that are kept.
+        let Reading::AsgGroup { group: mut ill } = group(4, 8) else { unreachable!("it is a group") };
+        ill.instances[..2].iter_mut().for_each(|one| one.health_status = "Unhealthy".into());
+        let ill = Reading::AsgGroup { group: ill };
+        assert!(least(0, "asg:set-desired-capacity", two, &ill) && !least(1, "asg:set-desired-capacity", two, &ill));
+        // What is on its way may be what is kept.
+        assert!(least(1, "ecs:scale-service", two, &service(4, 3, 1)));
+        assert!(!least(2, "ecs:scale-service", two, &service(4, 3, 1)));
+        assert!(!least(1, "ecs:scale-service", two, &service(4, 4, 2)));
+        let one = format!(r#"{{"instance":"{}"}}"#, fixture::instance(0).id);
+        assert!(least(3, "asg:terminate-instance", &one, &group(4, 8)));
+        assert!(!least(4, "asg:terminate-instance", &one, &group(4, 8)));
+        let half = r#"{"min-healthy-percent":50}"#;
+        assert!(least(2, "asg:start-instance-refresh", half, &group(4, 8)));
+        assert!(!least(3, "asg:start-instance-refresh", half, &group(4, 8)));
+        let share = |percent| {
+            let bound = Bound { healthy_percent: Some(percent), ..Bound::default() };
+            let change = Change::read("ecs:scale-service", &Json::parse(two).expect("JSON")).expect("an action");
+            hold(&bound, &change, &service(4, 8, 0)).is_ok()
+        };
+        assert!(share(100), "two of two");
+    }
+
+    #[test]
+    fn what_does_not_run_yet_is_no_live_capacity_that_could_be_taken_away() {
+        let reading = Reading::EcsService {
+            service: ecs::Service { running: 4, pending: 6, ..fixture::service(10) },
+            tasks: vec![],
+        };
+        let holds = |bound: &Bound| {
+            let five = Json::parse(r#"{"desired":5}"#).expect("JSON");
+            hold(bound, &Change::read("ecs:scale-service", &five).expect("an action"), &reading).is_ok()
+        };
+        assert!(holds(&Bound { changing_percent: Some(100), ..Bound::default() }), "four of four at worst");
+        assert!(!holds(&Bound { changing_percent: Some(99), ..Bound::default() }));
     }
 
     #[test]

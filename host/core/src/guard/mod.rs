@@ -15,6 +15,7 @@ mod look;
 mod manifest;
 mod memory;
 mod mode;
+mod named;
 mod opposes;
 mod oscillation;
 mod reach;
@@ -26,7 +27,7 @@ mod stop;
 mod storm;
 mod target;
 
-pub use rules::{Mistake, Rules, SCHEMA};
+pub use rules::{Mistake, Naming, Rules, SCHEMA};
 
 use std::time::Duration;
 

@@ -30,8 +30,9 @@ mod tests {
     use std::time::Duration;
 
     use crate::{
+        configuration::Timing,
         fixture::{self, Bench},
-        record::{CheckName, Verdict},
+        record::{CallResult, CheckName, Purpose, Verdict},
         time::Timestamp,
         trial::Trial,
     };
@@ -54,6 +55,35 @@ mod tests {
         assert_eq!(then(5, just_before), Verdict::Refused(CheckName::Opposes));
         assert_eq!(then(5, window), Verdict::Admitted);
         assert_eq!(then(7, Duration::ZERO), Verdict::Admitted);
+    }
+
+    #[test]
+    fn what_aws_refused_was_not_done_and_what_had_no_answer_may_have_been() {
+        let scaled = |bench: &mut Bench, from, to| {
+            bench.look(fixture::reading(from));
+            bench.propose(|proposal| fixture::scale(proposal, from, to));
+            assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted, "{from} to {to}");
+        };
+        let then_in = |bench: &mut Bench| {
+            bench.call_ended(CallResult::Refused { why: "no".into() });
+            bench.propose(|proposal| fixture::scale(proposal, 4, 3));
+            bench.judge().verdict
+        };
+        let mut bench = Bench::new();
+        scaled(&mut bench, 4, 6);
+        assert_eq!(then_in(&mut bench), Verdict::Admitted);
+        let mut bench = Bench::new();
+        scaled(&mut bench, 3, 4);
+        bench.done_and_verified();
+        scaled(&mut bench, 4, 6);
+        assert_eq!(then_in(&mut bench), Verdict::Refused(CheckName::Opposes), "what was done before that counts");
+        let mut bench = Bench::new();
+        scaled(&mut bench, 4, 6);
+        bench.call_ended(CallResult::Unknown { why: "no answer".into() });
+        bench.wait(Timing::default().settle());
+        bench.looked(Purpose::Trace, Ok(fixture::reading(4)));
+        assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted, "it is tried again");
+        assert_eq!(then_in(&mut bench), Verdict::Refused(CheckName::Opposes), "the first call may have been heard");
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod tests {
 
     use crate::{
         fixture::{self, Bench},
-        record::{CheckName, Verdict},
+        record::{CallResult, CheckName, Verdict},
     };
 
     const REFUSED: Verdict = Verdict::Refused(CheckName::Oscillation);
@@ -73,6 +73,21 @@ mod tests {
         assert_eq!(bench.judge().verdict, REFUSED);
         bench.wait(Duration::from_millis(1));
         assert_eq!(bench.judge().verdict, Verdict::Admitted);
+    }
+
+    #[test]
+    fn a_turn_that_aws_refused_is_none() {
+        let mut bench = swung(1);
+        for _ in 0..3 {
+            assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted, "it was turned around once");
+            bench.call_ended(CallResult::Refused { why: "no".into() });
+            bench.look(fixture::reading(4));
+            bench.propose(|proposal| fixture::scale(proposal, 4, 6));
+        }
+        assert_eq!(bench.judge_and_admit().verdict, Verdict::Admitted);
+        bench.done_and_verified();
+        propose(&mut bench, 3);
+        assert_eq!(bench.judge().verdict, REFUSED, "and now twice");
     }
 
     #[test]

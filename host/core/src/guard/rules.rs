@@ -15,7 +15,7 @@ use cedar_policy::{
 };
 use miette::Diagnostic;
 
-use super::{memory::Memory, slices::Slices};
+use super::{memory::Memory, named, slices::Slices};
 
 /// The schema that rules are validated against, in Cedar's own notation.
 pub const SCHEMA: &str = include_str!("balm.cedarschema");
@@ -29,6 +29,19 @@ pub struct Rules {
     pub(super) actions: Entities,
     slices: Slices,
     memory: Memory,
+    warnings: Vec<Mistake>,
+    policies: Vec<Naming>,
+}
+
+/// A rule names a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naming {
+    /// The file's name.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The policy.
+    pub policy: String,
 }
 
 /// Something wrong in a file of rules.
@@ -101,18 +114,62 @@ impl Rules {
             }
         }
         let result = Validator::new(schema()).validate(&set, ValidationMode::Strict);
-        for error in result.validation_errors() {
-            let file = error.policy_id().to_string();
-            let file = file.rsplit_once('#').map_or(file.as_str(), |(file, _)| file);
-            let text = files.get(file).map_or("", String::as_str);
-            mistakes.push(Mistake::new(file, text, error));
-        }
-        if mistakes.is_empty() { Ok(Self::of(set)) } else { Err(mistakes) }
+        let in_file = |rule: &PolicyId, diagnostic: &dyn Diagnostic| {
+            let (file, text) = file_of(files, rule);
+            Mistake::new(file, text, diagnostic)
+        };
+        mistakes.extend(result.validation_errors().map(|error| in_file(error.policy_id(), error)));
+        let mut rules = Self::of(set);
+        // Cedar says of a rule that never applies which part of it cannot be, and last that it is impossible: once is enough.
+        let warnings = result.validation_warnings().map(|warning| (warning.policy_id(), warning));
+        let warnings: BTreeMap<&PolicyId, _> = warnings.collect();
+        rules.warnings.extend(warnings.into_iter().map(|(rule, warning)| in_file(rule, warning)));
+        mistakes.extend(rules.read_names(files));
+        // Rules are kept in no order.
+        rules.warnings.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+        mistakes.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+        if mistakes.is_empty() { Ok(rules) } else { Err(mistakes) }
     }
 
     fn of(set: PolicySet) -> Self {
         let actions = schema().action_entities().expect("our schema's actions form no cycle");
-        Self { set, authorizer: Authorizer::new(), actions, slices: Slices::default(), memory: Memory::default() }
+        let (slices, memory) = (Slices::default(), Memory::default());
+        Self { set, authorizer: Authorizer::new(), actions, slices, memory, warnings: vec![], policies: vec![] }
+    }
+
+    /// Note what the rules name and ask. Ids that nothing has are mistakes.
+    fn read_names(&mut self, files: &BTreeMap<String, String>) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        for rule in self.set.policies() {
+            let (file, text) = file_of(files, rule.id());
+            // What cannot be written as JSON is a template, which is a mistake of its own.
+            let json = rule.to_json().unwrap_or_default();
+            for (kind, id) in named::entities(&json) {
+                let line = line_of(text, &format!("{kind}::{id:?}"));
+                if let Err(message) = named::check_id(kind, id) {
+                    mistakes.push(Mistake { file: file.into(), line, message });
+                } else if kind == "Policy" {
+                    self.policies.push(Naming { file: file.into(), line, policy: id.into() });
+                }
+            }
+            for message in named::constants(&json) {
+                let asked = message.split(" is ").next().unwrap_or_default();
+                self.warnings.push(Mistake { file: file.into(), line: line_of(text, asked), message });
+            }
+        }
+        mistakes
+    }
+
+    /// What is no mistake, and yet surely not what was meant: rules that never apply, comparisons that no question changes.
+    #[must_use]
+    pub fn warnings(&self) -> &[Mistake] {
+        &self.warnings
+    }
+
+    /// The policies that rules name.
+    #[must_use]
+    pub fn policies(&self) -> &[Naming] {
+        &self.policies
     }
 
     /// How many rules there are.
@@ -150,6 +207,19 @@ impl Rules {
 fn schema() -> Schema {
     let (schema, _) = Schema::from_cedarschema_str(SCHEMA).expect("our schema is valid, which a test proves");
     schema
+}
+
+/// The name and text of the file that a rule is from.
+fn file_of<'a>(files: &'a BTreeMap<String, String>, rule: &'a PolicyId) -> (&'a str, &'a str) {
+    let name: &str = rule.as_ref();
+    let file = name.rsplit_once('#').map_or(name, |(file, _)| file);
+    (file, files.get(file).map_or("", String::as_str))
+}
+
+/// The line on which some words stand first, or the first line.
+fn line_of(text: &str, words: &str) -> usize {
+    let offset = text.find(words).unwrap_or(0);
+    text.as_bytes().iter().take(offset).filter(|c| **c == b'\n').count() + 1
 }
 
 /// Take over a file's rules under names that tell the file and the place in it.
@@ -403,6 +473,46 @@ mod tests {
         let text = r#"permit(principal, action, resource);
             forbid(principal, action == Action::"ecs:scale-service", resource) when { context.to + 9223372036854775807 > 0 };"#;
         assert!(ask(text).expect_err("refused").contains("could not be evaluated"));
+    }
+
+    #[test]
+    fn ids_that_nothing_has_are_mistakes_wherever_they_stand() {
+        for (rule, wanted) in [
+            (r#"forbid(principal, action, resource == Service::"web");"#, "write the service's ARN"),
+            (r#"forbid(principal, action, resource in Cluster::"prod");"#, "write the cluster's ARN"),
+            (r#"forbid(principal == Policy::"Web CPU", action, resource);"#, "the name of a policy"),
+            (r#"forbid(principal, action, resource) when { resource in Account::"prod" };"#, "twelve digits"),
+            (
+                r#"forbid(principal, action, resource) unless { [Cluster::"prod"].contains(Cluster::"prod") };"#,
+                "write the cluster's ARN",
+            ),
+        ] {
+            let text = format!("permit(principal, action, resource);\n{rule}");
+            let mistakes = compile(&text).expect_err(rule);
+            assert!(mistakes.iter().all(|it| it.line == 2 && it.message.contains(wanted)), "{rule}: {mistakes:?}");
+        }
+    }
+
+    #[test]
+    fn rules_that_never_apply_are_told_and_are_no_mistakes() {
+        let never = r#"forbid(principal, action == Action::"ecs:scale-service", resource is Group);"#;
+        let rules = compile(&format!("permit(principal, action, resource);\n{never}")).expect("rules");
+        let lines: Vec<usize> = rules.warnings().iter().map(|warning| warning.line).collect();
+        assert_eq!(lines, [2], "{:?}", rules.warnings());
+        let five = "permit(principal, action, resource)\nwhen { context.approvals >= 5 };";
+        let rules = compile(five).expect("rules");
+        assert!(rules.warnings()[0].to_string().contains("web.cedar:2: context.approvals >= 5 is never so"));
+        assert!(compile("permit(principal, action, resource);").expect("rules").warnings().is_empty());
+    }
+
+    #[test]
+    fn the_policies_that_rules_name_are_known() {
+        let text = r#"permit(principal == Policy::"web", action, resource);
+            forbid(principal, action, resource) when { principal == Policy::"wbe" };"#;
+        let rules = compile(text).expect("rules");
+        let mut named: Vec<(&str, usize)> = rules.policies().iter().map(|it| (it.policy.as_str(), it.line)).collect();
+        named.sort_unstable();
+        assert_eq!(named, [("wbe", 2), ("web", 1)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
     evaluation::{Capsule, Conclusion, Trigger},
     name::{EpisodeId, IntentId, PolicyName, Seq},
     record::{AlertReceived, Concerned, EpisodeEnd, EvaluationSkipped},
+    target::Target,
 };
 
 impl State {
@@ -58,11 +59,8 @@ impl State {
     }
 
     pub(super) fn trigger_concerned(&mut self, id: EpisodeId, concerned: &[Concerned]) {
-        let (now, moment, held) = (self.now, self.moment(), self.held);
+        self.alerts(id, concerned);
         for concern in concerned {
-            for target in &concern.targets {
-                self.alerting.note(target, moment, |at| at.age(held, now));
-            }
             if self.concern(id, &concern.policy).is_none() {
                 let Some(episode) = self.episodes.get_mut(&id) else { return };
                 push_first_alone(&mut episode.concerns, Concern::new(concern.policy.clone()));
@@ -72,6 +70,21 @@ impl State {
             }
             self.trigger(id, &concern.policy, Trigger::Fired);
         }
+    }
+
+    /// What a firing alert says of how much alerts at once. Only policies that may act count: what is watched alone is in no
+    /// danger from us.
+    fn alerts(&mut self, id: EpisodeId, concerned: &[Concerned]) {
+        let (now, moment, held) = (self.now, self.moment(), self.held);
+        let policies = &self.configuration.policies;
+        let acts = |one: &&Concerned| policies.get(&one.policy).is_some_and(|policy| policy.mode.may_act());
+        let mut acting: Vec<&Concerned> = concerned.iter().filter(acts).collect();
+        // A policy with one target speaks of that one, and a policy with a list of one of them.
+        acting.sort_by_key(|one| one.targets.len());
+        let targets: Vec<&Target> = acting.iter().flat_map(|one| &one.targets).collect();
+        let window =
+            self.configuration.guardrails.storm.as_ref().map_or(caps::STORM_WINDOW_MOST_S * 1000, |it| it.window_ms);
+        self.alerting.fires(id, &targets, moment, Duration::from_millis(window), |at| at.age(held, now));
     }
 
     /// Something happened: the policy is due now, and what was scheduled or under way for it is superseded.

@@ -107,6 +107,8 @@ impl State {
                 }
             }
             Verdict::Refused(check) => {
+                // A call that surely did nothing came before, or none at all.
+                self.swing_not_made(judged.intent);
                 if check == CheckName::Stop
                     && let Some(concern) = self.concern_mut(judged.episode, &judged.policy)
                 {
@@ -134,7 +136,8 @@ impl State {
         let direction = change.as_ref().map_or(Direction::Neither, |(change, before)| change.direction(before));
         let changing = change.as_ref().map_or(0, |(change, before)| change.changing(before));
         if direction != Direction::Neither {
-            let swing = Swing { direction, at: moment, intent: attempt.intent, policy: policy.clone() };
+            let swing =
+                Swing { direction, at: moment, intent: attempt.intent, policy: policy.clone(), doubtful: false };
             self.swings.note(&attempt.target, swing, |at| at.age(held, now));
         }
         if let Some(concern) = self.concern_mut(episode, &policy) {
@@ -160,6 +163,9 @@ impl State {
                 self.timers.insert((now + pause, Timer::Look(ended.intent, Purpose::Guard)));
             }
             CallResult::Unknown { .. } => {
+                if let Ok(target) = intent.proposal.target.parse() {
+                    self.swings.doubt(&target, ended.intent);
+                }
                 intent.stage = Stage::Unknown { since, looks_failed: 0 };
                 // Not before the call can no longer land.
                 self.timers.insert(((since + settle).max(now), Timer::Look(ended.intent, Purpose::Trace)));
@@ -198,6 +204,10 @@ impl State {
         let Some(intent) = self.intents.get(&id) else { return };
         let (episode, policy, undo_of) = (intent.episode, intent.policy.clone(), intent.undo_of);
         self.streaks.end(intent, how);
+        match how {
+            IntentEnd::Failed | IntentEnd::Expired | IntentEnd::Denied | IntentEnd::Void => self.swing_not_made(id),
+            IntentEnd::Verified | IntentEnd::Unverified | IntentEnd::Unknown | IntentEnd::Undone => {}
+        }
         self.close(id, &how.to_string());
         if how == IntentEnd::Verified
             && let Some(undone) = undo_of
@@ -213,6 +223,13 @@ impl State {
             // What people approved is no longer the plan: the policy looks again, at things as they are.
             IntentEnd::Void if open && idle => self.trigger(episode, &policy, Trigger::LookAgain),
             _ => {}
+        }
+    }
+
+    /// What was refused or given up changed nothing, unless a call of it had no answer.
+    fn swing_not_made(&mut self, id: IntentId) {
+        if let Some(target) = self.intents.get(&id).and_then(|intent| intent.proposal.target.parse().ok()) {
+            self.swings.take_back(&target, id);
         }
     }
 

@@ -74,6 +74,7 @@ impl State {
             }
             self.episodes.remove(&id);
             self.ledger.forget(id);
+            self.alerting.forget_alert(id);
         }
     }
 

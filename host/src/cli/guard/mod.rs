@@ -1,26 +1,40 @@
 //! `balm guard`: the guardrails for themselves, without a running host.
 
 mod case;
+mod look;
 mod table;
+pub(super) mod unmatched;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use balm_core::guard::{Rules, SCHEMA};
+use balm_core::{
+    configuration::Policy,
+    guard::{Rules, SCHEMA},
+    name::PolicyName,
+};
 use clap::Subcommand;
 
-use super::{Place, explain};
+use super::{Place, explain, show::printable};
 use crate::config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Say everything that is wrong with a directory of guardrails, and what is in it.
+    ///
+    /// What is no mistake and can yet never apply is told as a warning: a rule for what there cannot be, a policy that is not
+    /// configured.
     Check {
         /// The directory.
         #[arg(default_value = "guardrails", value_name = "DIR")]
         dir: PathBuf,
+        /// The configuration whose policies names are looked up in; without it, balm.toml beside the directory, if there is
+        /// one.
+        #[arg(long, short, env = "BALM_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Print the schema that rules are validated against: what they can speak of.
     Schema,
@@ -61,7 +75,7 @@ Expected verdicts: admitted, needs approval of N, observed only, refused: CHECK.
 
 pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Check { dir } => check(&dir),
+        Command::Check { dir, config } => check(&dir, config.as_deref()),
         Command::Schema => {
             print!("{SCHEMA}");
             Ok(ExitCode::SUCCESS)
@@ -74,8 +88,9 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn check(dir: &Path) -> anyhow::Result<ExitCode> {
+fn check(dir: &Path, config: Option<&Path>) -> anyhow::Result<ExitCode> {
     let guardrails = config::guardrails(dir)?;
+    let policies = policies(dir, config)?;
     let rules = Rules::compile(&guardrails.rules).map_or(0, |rules| rules.count());
     let counted = [
         (rules, "rule"),
@@ -86,7 +101,28 @@ fn check(dir: &Path) -> anyhow::Result<ExitCode> {
     ];
     let words = counted.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
     println!("{}, {}", words.join(", "), if guardrails.storm.is_some() { "a storm brake" } else { "no storm brake" });
+    let warnings = unmatched::warnings(dir, &guardrails, policies.as_ref());
+    warnings.iter().for_each(|warning| println!("{}", printable(warning)));
     let digest = guardrails.digest();
     println!("nothing is wrong; verdicts of this version say guardrails {}", digest.short());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The configured policies: of the configuration that was named, or of the one beside the directory. A neighbour that is not
+/// right is no reason not to check the guardrails.
+fn policies(dir: &Path, config: Option<&Path>) -> anyhow::Result<Option<BTreeMap<PolicyName, Policy>>> {
+    if let Some(file) = config {
+        return Ok(Some(config::load(file)?.core.policies));
+    }
+    let beside = dir.parent().unwrap_or(Path::new("")).join("balm.toml");
+    if !beside.exists() {
+        return Ok(None);
+    }
+    match config::load(&beside) {
+        Ok(config) => Ok(Some(config.core.policies)),
+        Err(_) => {
+            println!("{} is not right, so names of policies are not looked up: see `balm check`", beside.display());
+            Ok(None)
+        }
+    }
 }
