@@ -12,6 +12,7 @@ use balm_core::{
     record::{CallResult, NoticeSent},
     time::Timestamp,
 };
+use balm_sandbox::Plugin;
 use futures_util::FutureExt as _;
 use tokio::{runtime::Handle, sync::mpsc};
 
@@ -24,6 +25,22 @@ use crate::{
     notify::Notifiers,
 };
 
+/// Where guests run: those that take long apart from the others.
+#[derive(Clone)]
+pub(crate) struct Guests {
+    /// Threads for those that do not.
+    pub(crate) short: Handle,
+    /// Threads that stand back behind all others of the host.
+    pub(crate) long: Handle,
+}
+
+impl Guests {
+    /// Where the next evaluation of a version belongs.
+    fn place(&self, plugin: Option<&Plugin>) -> &Handle {
+        if plugin.is_some_and(Plugin::takes_long) { &self.long } else { &self.short }
+    }
+}
+
 /// Everything that effects are made with.
 #[derive(Clone)]
 pub(crate) struct Effects {
@@ -33,7 +50,7 @@ pub(crate) struct Effects {
     pub(crate) actor: Arc<Actor>,
     pub(crate) notifiers: Arc<Notifiers>,
     /// Where guests run.
-    pub(crate) guests: Handle,
+    pub(crate) guests: Guests,
     /// Where everything else runs.
     pub(crate) io: Handle,
     /// Held by every call to AWS under way, so that the end of the host can wait for them.
@@ -48,14 +65,14 @@ impl Effects {
             Effect::Evaluate(order) => {
                 // Now, and not when it has its turn: until then another version may be in force, and this one forgotten.
                 let plugin = all.evaluator.plugin(&order);
-                drop(self.guests.spawn(async move {
+                drop(self.guests.place(plugin.as_deref()).spawn(async move {
                     let capsule = all.evaluator.evaluate(*order, plugin).await;
                     all.inbox.hand_in(Input::Evaluated(Box::new(capsule)));
                 }));
             }
             Effect::Compare(comparison) => {
                 let plugin = all.evaluator.version(&comparison.digest);
-                drop(self.guests.spawn(async move {
+                drop(self.guests.place(plugin.as_deref()).spawn(async move {
                     let compared = all.evaluator.compare(comparison, plugin).await;
                     all.inbox.hand_in(Input::Compared(Box::new(compared)));
                 }));

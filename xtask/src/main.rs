@@ -53,8 +53,8 @@ enum Task {
         /// One JSON object of numbers on the standard output, and nothing else there.
         #[arg(long)]
         json: bool,
-        /// Only the promises whose key begins so: approval, compile, fuzz, golden, guard, hostile, kill, lifecycle,
-        /// mutants, replay, sim, slack, storm, swap, syscall, tamper or type.
+        /// Only the promises whose key begins so: approval, compile, fuzz, golden, guard, hostile, kill, lifecycle, mutants,
+        /// neighbour, storm, swap, sim, slack, replay, syscall, tamper or type.
         #[arg(long, value_name = "KEY")]
         only: Option<String>,
         /// Ten times as many intents, kills, swaps and seeds, ten times as long without Slack; and faults are planted, which
