@@ -36,7 +36,7 @@ use crate::{
     compile::Compiler,
     config::Config,
     data_dir::DataDir,
-    effects::{self, Effects},
+    effects::{self, Effects, Guests},
     engine::{self, Inbox},
     evaluate::Evaluator,
     http::{self, alerts, alerts::Alerts},
@@ -47,6 +47,7 @@ use crate::{
     notify::Notifiers,
     permitted::Permitted,
     plugins::Plugins,
+    priority,
     reload::{self, Known, Loader, Shown},
     shutdown,
     status::Status,
@@ -79,22 +80,31 @@ struct Ready {
 /// Run a host until it is told to end.
 pub(crate) fn serve(config: &Config, accept_loss: bool) -> anyhow::Result<()> {
     let data = DataDir::open(&config.data)?;
-    let guests = guest_runtime().context("the threads for plugins cannot be started")?;
+    let short = guest_runtime("balm-guest", || {}).context("the threads for plugins cannot be started")?;
+    // A guest that computes for long holds up nobody else: not the engine and the listeners either.
+    let long = guest_runtime("balm-long", priority::stand_back).context("the threads for plugins cannot be started")?;
     let io = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("balm-io").build()?;
-    let guest_handle = guests.handle().clone();
-    let ended = io.block_on(run(config, data.path(), guest_handle, accept_loss));
-    guests.shutdown_background();
+    let guests = Guests { short: short.handle().clone(), long: long.handle().clone() };
+    let ended = io.block_on(run(config, data.path(), guests, accept_loss));
+    short.shutdown_background();
+    long.shutdown_background();
     io.shutdown_timeout(Duration::from_secs(1));
     ended
 }
 
+/// Guests that run before one more of those that have just come is looked at. At 1 a stream of new ones would keep those that
+/// have begun from ending.
+const GUESTS_BETWEEN: u32 = 2;
+
 /// Guests have threads of their own: a plugin that computes takes nothing from the listeners.
-fn guest_runtime() -> io::Result<Runtime> {
+fn guest_runtime(name: &str, begin: impl Fn() + Send + Sync + 'static) -> io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(cores).thread_name("balm-guest").enable_time().build()
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    threads.worker_threads(cores).thread_name(name).on_thread_start(begin);
+    threads.global_queue_interval(GUESTS_BETWEEN).enable_time().build()
 }
 
-async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) -> anyhow::Result<()> {
+async fn run(config: &Config, data: &Path, guests: Guests, accept_loss: bool) -> anyhow::Result<()> {
     // Before anything is written: a port that is in use is told at once.
     let listener = TcpListener::bind(config.listen)
         .await

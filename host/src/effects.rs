@@ -12,6 +12,7 @@ use balm_core::{
     record::{CallResult, NoticeSent},
     time::Timestamp,
 };
+use balm_sandbox::Plugin;
 use futures_util::FutureExt as _;
 use tokio::{runtime::Handle, sync::mpsc};
 
@@ -23,6 +24,22 @@ use crate::{
     look::{Detail, Looker},
     notify::Notifiers,
 };
+
+/// Where guests run: those that take long apart from the others.
+#[derive(Clone)]
+pub(crate) struct Guests {
+    /// Threads for those that do not.
+    pub(crate) short: Handle,
+    /// Threads that stand back behind all others of the host.
+    pub(crate) long: Handle,
+}
+
+impl Guests {
+    /// Where the next evaluation of a version belongs.
+    fn place(&self, plugin: Option<&Plugin>) -> &Handle {
+        if plugin.is_some_and(Plugin::takes_long) { &self.long } else { &self.short }
+    }
+}
 
 /// Starts effects. Once it is dropped and every call under way has ended, nobody holds `calls` any more.
 pub(crate) struct Effects {
@@ -39,7 +56,7 @@ pub(crate) struct Parts {
     pub(crate) actor: Arc<Actor>,
     pub(crate) notifiers: Arc<Notifiers>,
     /// Where guests run.
-    pub(crate) guests: Handle,
+    pub(crate) guests: Guests,
     /// Where everything else runs.
     pub(crate) io: Handle,
 }
@@ -52,14 +69,14 @@ impl Effects {
             Effect::Evaluate(order) => {
                 // Now, and not when it has its turn: until then another version may be in force, and this one forgotten.
                 let plugin = all.evaluator.plugin(&order);
-                drop(self.parts.guests.spawn(async move {
+                drop(self.parts.guests.place(plugin.as_deref()).spawn(async move {
                     let capsule = all.evaluator.evaluate(*order, plugin).await;
                     all.inbox.hand_in(Input::Evaluated(Box::new(capsule)));
                 }));
             }
             Effect::Compare(comparison) => {
                 let plugin = all.evaluator.version(&comparison.digest);
-                drop(self.parts.guests.spawn(async move {
+                drop(self.parts.guests.place(plugin.as_deref()).spawn(async move {
                     let compared = all.evaluator.compare(comparison, plugin).await;
                     all.inbox.hand_in(Input::Compared(Box::new(compared)));
                 }));

@@ -47,6 +47,8 @@ struct Ending {
     answers: Vec<Answer>,
     rounds: u32,
     fuel: u64,
+    /// How long its calls waited for their turns.
+    waited: Duration,
     conclusion: Conclusion,
 }
 
@@ -128,8 +130,10 @@ impl Evaluator {
     async fn rounds(&self, order: &Order, asker: &Asker, plugin: &Plugin, input: &mut Input) -> Ending {
         let reach = Reach { queries: &order.queries, targets: &order.targets };
         let mut round = 1;
+        let mut all_waited = Duration::ZERO;
         loop {
-            let Round { outcome, fuel, log, log_dropped } = plugin.evaluate(input).await;
+            let Round { outcome, fuel, log, log_dropped, waited } = plugin.evaluate(input).await;
+            all_waited += waited;
             self.say(order, &log, log_dropped);
             match rounds::conclude(outcome, round, &input.answers, reach) {
                 Step::Concluded(conclusion) => {
@@ -137,7 +141,7 @@ impl Evaluator {
                         self.habits.forget(asker);
                     }
                     let answers = std::mem::take(&mut input.answers);
-                    return Ending { answers, rounds: round, fuel, conclusion };
+                    return Ending { answers, rounds: round, fuel, waited: all_waited, conclusion };
                 }
                 Step::Asks(queries) => {
                     input.answers.extend(self.answer(&queries).await);
@@ -194,7 +198,7 @@ impl Evaluator {
 }
 
 fn capsule(order: Order, ending: Ending, took: Duration) -> Capsule {
-    let Ending { answers, rounds, fuel, conclusion } = ending;
+    let Ending { answers, rounds, fuel, waited, conclusion } = ending;
     Capsule {
         episode: order.episode,
         policy: order.policy,
@@ -210,7 +214,7 @@ fn capsule(order: Order, ending: Ending, took: Duration) -> Capsule {
         seed: order.seed,
         rounds,
         fuel,
-        took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        took_us: u64::try_from(took.saturating_sub(waited).as_micros()).unwrap_or(u64::MAX),
         conclusion,
         superseded: false,
     }
@@ -219,6 +223,6 @@ fn capsule(order: Order, ending: Ending, took: Duration) -> Capsule {
 impl Ending {
     fn failed(kind: FailureKind, message: String) -> Self {
         let conclusion = Conclusion::Failed(Failure { kind, message });
-        Self { answers: Vec::new(), rounds: 0, fuel: 0, conclusion }
+        Self { answers: Vec::new(), rounds: 0, fuel: 0, waited: Duration::ZERO, conclusion }
     }
 }

@@ -12,7 +12,8 @@
 //! pages of it that code can write. Nothing here is shipped.
 //! other; `swaps` replaces plugins under load; `storm` sends alerts by the thousand and `outage` does while nobody answers for
 //! Slack; `corpus` has the hostile guests, `approvals` everything that somebody may try with an approval, and `tamper` forges
-//! exports, which `export` takes apart; `bombs` are hard to compile, `lifecycle` ends a host in changes of plugins' versions, and `fuzz` hands it what is nearly right. What must come out the same: `replay` makes decisions again, `golden` has decisions of
+//! exports, which `export` takes apart; `bombs` are hard to compile, beside every hostile guest a good plugin is a `neighbour`,
+//! `lifecycle` ends a host in changes of plugins' versions, and `fuzz` hands it what is nearly right. What must come out the same: `replay` makes decisions again, `golden` has decisions of
 //! released contracts and `golden_journal` what earlier versions wrote, `languages` builds the policies that are not in Rust, and `oracle` judges random intents beside the
 //! guard. `sim` runs the core, a model of the journal and the model cloud under one seed. `bench` measures. `book` reads the
 //! book and does what it says, `reference` writes the pages of it that code can write. Nothing here is shipped.
@@ -32,6 +33,7 @@ pub mod kills;
 pub mod languages;
 pub mod lifecycle;
 pub mod mutants;
+pub mod neighbour;
 pub mod oracle;
 pub mod outage;
 pub mod power;

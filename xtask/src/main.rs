@@ -54,7 +54,7 @@ enum Task {
         #[arg(long)]
         json: bool,
         /// Only the promises whose key begins so: approval, cache, compile, corruption, fuzz, golden, guard, hostile, kill,
-        /// lifecycle, mutants, power, replay, sim, slack, storm, swap, syscall, tamper or type.
+        /// lifecycle, mutants, neighbour, power, replay, sim, slack, storm, swap, syscall, tamper or type.
         #[arg(long, value_name = "KEY")]
         only: Option<String>,
         /// Ten times as many intents, kills, power cuts, swaps and seeds, ten times as long without Slack; and faults are

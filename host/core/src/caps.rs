@@ -171,8 +171,8 @@ pub const NOTICE_TEXT_BYTES: usize = 1_024;
 /// Intents remembered by the state, open and shown in histories.
 pub const INTENTS: usize = 8_000_000;
 
-/// Evaluations under way at once. As many as have an instance at the same time, so that none waits behind guests that use
-/// all of theirs; with more nothing was faster.
+/// Evaluations under way at once, beside one of each policy that has none: it does not wait for those that fill all places. As
+/// many as have an instance at the same time; with more nothing was faster.
 pub const EVALUATIONS_IN_FLIGHT: usize = 64;
 
 /// Looks under way at once: a bound on concurrent reads of AWS.

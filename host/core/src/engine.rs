@@ -322,7 +322,8 @@ impl Engine {
         }
     }
 
-    /// One of each policy in turn, so that a policy with a thousand alerts does not starve one with a single alert.
+    /// One of each policy in turn, so that a policy with a thousand alerts does not starve one with a single alert. The first of
+    /// a policy needs no room: what has filled it may take its time.
     fn release_evaluations(&mut self, effect: &mut impl FnMut(Effect) -> Handed) {
         if self.held {
             return;
@@ -330,12 +331,14 @@ impl Engine {
         let under_way: usize = self.evaluating.values().map(BTreeSet::len).sum();
         let mut room = caps::EVALUATIONS_IN_FLIGHT.saturating_sub(under_way);
         let mut policies = self.waiting_evaluations();
-        while let Some((policy, mut waiting)) = policies.pop_front().filter(|_| room > 0) {
-            let Some(due) = waiting.pop_front() else { continue };
+        while let Some((policy, mut waiting)) = policies.pop_front() {
+            let Some(due) = waiting.pop_front().filter(|_| room > 0 || !self.evaluating.contains_key(&policy)) else {
+                continue;
+            };
             effect(self.order(&policy, due));
             self.evaluating.entry(policy.clone()).or_default().insert(due);
             self.served = Some(policy.clone());
-            room -= 1;
+            room = room.saturating_sub(1);
             policies.push_back((policy, waiting));
         }
     }

@@ -261,7 +261,8 @@ pub struct Capsule {
     pub rounds: u32,
     /// Instructions of the last round.
     pub fuel: u64,
-    /// How long it took with all rounds and answers, in microseconds. The only field that a replay does not repeat.
+    /// How long it took with all rounds and answers, in microseconds, but for what it waited behind others for its turn. The only
+    /// field that a replay does not repeat.
     pub took_us: u64,
     /// What it came to.
     pub conclusion: Conclusion,

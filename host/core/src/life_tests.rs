@@ -339,8 +339,8 @@ fn a_policy_configured_while_the_alert_fires_is_evaluated_at_the_next_repetition
     assert_eq!(evaluations(&bench.release()), 0, "once");
 }
 
-#[test]
-fn a_policy_with_many_alerts_leaves_turns_to_one_with_a_single_alert() {
+/// A policy with a thousand alerts, and the alert of another one.
+fn a_thousand_and_one() -> (Bench, Input, Input) {
     let mut bench = Bench::before_alert();
     bench.configure(|configuration, _| {
         let mut other = fixture::policy();
@@ -348,16 +348,35 @@ fn a_policy_with_many_alerts_leaves_turns_to_one_with_a_single_alert() {
         configuration.policies.insert("other".parse().expect("a name"), other);
     });
     let many = (0..1000).map(|i| Alert { fingerprint: format!("{i:016x}"), ..firing() }).collect();
-    bench.take(Input::Alerts(many));
-    bench.take(Input::Alerts(vec![Alert {
-        fingerprint: "other".into(),
-        labels: [("alertname".to_owned(), "Other".to_owned())].into(),
-        ..firing()
-    }]));
+    let labels = [("alertname".to_owned(), "Other".to_owned())].into();
+    let other = Alert { fingerprint: "other".into(), labels, ..firing() };
+    (bench, Input::Alerts(many), Input::Alerts(vec![other]))
+}
+
+fn of_other(effects: &[Effect]) -> usize {
+    let is = |effect: &&Effect| matches!(effect, Effect::Evaluate(order) if order.policy.as_str() == "other");
+    effects.iter().filter(is).count()
+}
+
+#[test]
+fn a_policy_with_many_alerts_leaves_turns_to_one_with_a_single_alert() {
+    let (mut bench, many, other) = a_thousand_and_one();
+    bench.take(many);
+    bench.take(other);
     let effects = bench.release();
-    let of_other = |effect: &&Effect| matches!(effect, Effect::Evaluate(order) if order.policy.as_str() == "other");
-    assert_eq!(effects.iter().filter(of_other).count(), 1);
+    assert_eq!(of_other(&effects), 1);
     assert!(evaluations(&effects) <= caps::EVALUATIONS_IN_FLIGHT);
+}
+
+#[test]
+fn a_policy_with_nothing_under_way_does_not_wait_for_those_that_fill_every_place() {
+    let (mut bench, many, other) = a_thousand_and_one();
+    bench.take(many);
+    assert_eq!(evaluations(&bench.release()), caps::EVALUATIONS_IN_FLIGHT, "every place is taken");
+    bench.take(other);
+    let effects = bench.release();
+    assert_eq!((of_other(&effects), evaluations(&effects)), (1, 1));
+    assert_eq!(evaluations(&bench.release()), 0, "and there is no room for more");
 }
 
 #[test]

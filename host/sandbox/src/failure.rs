@@ -16,7 +16,7 @@ pub(crate) fn of(error: &wasmtime::Error, store: &Store<Guest>) -> Failure {
     let mut message = match (kind, &guest.space.refused) {
         (FailureKind::OutOfSpace, Some(refused)) => format!("it asked for {refused}"),
         (FailureKind::OutOfFuel, _) => format!("more than {} instructions", limits::FUEL),
-        (FailureKind::OutOfTime, _) => format!("more than {} ms", limits::TICKS),
+        (FailureKind::OutOfTime, _) => format!("more than {} ms", limits::TIME.as_millis()),
         _ => last_cause(error),
     };
     let said = guest.wasi.output();

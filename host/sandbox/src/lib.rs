@@ -13,9 +13,11 @@ mod convert;
 mod failure;
 mod interfaces;
 mod limits;
+mod meter;
 mod plugin;
 mod sandbox;
 mod store;
+mod turns;
 mod wasi;
 #[cfg(feature = "yardstick")]
 pub mod yardstick;

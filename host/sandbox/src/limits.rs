@@ -13,9 +13,18 @@ pub(crate) const FUEL: u64 = 100_000_000;
 /// The epoch's tick. Each is a point at which a running guest yields its thread to others.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
-/// Ticks that a guest may run in one call, not counting the time it waits for its turn: 100 ms. Fuel ends nearly all
-/// guests before; this is for what fuel does not see, such as one instruction that copies a whole memory.
-pub(crate) const TICKS: u32 = 100;
+/// The processor's time of a guest in one call: 100 ms, however long it waits for a processor. Fuel ends nearly all guests before;
+/// this is for what fuel does not see, such as one instruction that copies a whole memory. It is looked at with every tick.
+pub(crate) const TIME: Duration = Duration::from_millis(100);
+
+/// The processor's time of a call that is short: whose plugin's calls are, have their turns at once. A Rust policy takes a
+/// twentieth of a millisecond, JavaScript half of one, and Python three to six: those share as many places as there are
+/// processors, which is all that they can use.
+pub(crate) const SHORT: Duration = Duration::from_millis(2);
+
+/// What share of a long call is forgotten with each short one after it. After one of all its time some thirty short ones make a
+/// plugin's calls short again.
+pub(crate) const LONG_FORGOTTEN: u32 = 8;
 
 /// The wall clock of one call, with all waiting for a turn: a guest that neither ends nor uses its time has its future
 /// dropped. Twenty times the guest's own time, since so many may share a thread.
@@ -95,7 +104,8 @@ pub(crate) const WASM_STACK_BYTES: usize = 256 << 10;
 /// of it would abort the process.
 pub(crate) const STACK_BYTES: usize = 2 << 20;
 
-/// Instances alive at once: the most evaluations under way, and a reserve for loading plugins.
+/// Instances alive at once. Long calls beyond the number of processors wait without one, so these are for short ones, of which
+/// with more nothing was faster, and a reserve for loading plugins.
 pub(crate) const INSTANCES: u32 = 72;
 
 /// Core instances of a component. Measured: componentize-py 38, QuickJS 11, Go 4, Rust 3.

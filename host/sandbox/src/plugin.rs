@@ -1,6 +1,6 @@
 //! Plugins: components that were checked, compiled and asked what they are.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use balm_core::{
     digest::Digest,
@@ -17,6 +17,7 @@ use crate::{
     convert, failure, limits,
     sandbox::{Sandbox, Turn},
     store::{self, Guest, LogLine},
+    turns::Habit,
     wasi,
 };
 
@@ -28,6 +29,7 @@ pub struct Plugin {
     manifest: Manifest,
     settings_schema: Json,
     pre: PolicyPre<Guest>,
+    habit: Habit,
     sandbox: Arc<Sandbox>,
 }
 
@@ -42,6 +44,8 @@ pub struct Round {
     pub log: Vec<LogLine>,
     /// Lines beyond the cap.
     pub log_dropped: u64,
+    /// How long it waited for its turn, before there was an instance.
+    pub waited: Duration,
 }
 
 /// Why a file is no plugin, and what its author can do.
@@ -133,6 +137,7 @@ impl Plugin {
             manifest: Manifest::default(),
             settings_schema: Json::empty_object(),
             pre,
+            habit: Habit::unknown(),
             sandbox: Arc::clone(sandbox),
         };
         (plugin.manifest, plugin.settings_schema) = plugin.describe().await?;
@@ -169,8 +174,15 @@ impl Plugin {
         &self.settings_schema
     }
 
+    /// Whether its next evaluation is expected to take longer than others should wait for: its last ones did, or there was none.
+    #[must_use]
+    pub fn takes_long(&self) -> bool {
+        self.habit.is_long()
+    }
+
     async fn describe(&self) -> Result<(Manifest, Json), LoadError> {
-        let mut call = self.call(0, 0).await.map_err(LoadError::Describe)?;
+        let turn = self.sandbox.loading().await;
+        let mut call = self.call(turn, 0, 0).await.map_err(LoadError::Describe)?;
         let described = {
             let Call { policy, store, .. } = &mut call;
             let describing = policy.balm_policy_plugin().call_describe(&mut *store);
@@ -190,7 +202,8 @@ impl Plugin {
     pub async fn validate_settings(&self, settings: &Json) -> Result<(), String> {
         let failed =
             |failure: Failure| format!("plugin {} failed on them: {}: {}", self.name, failure.kind, failure.message);
-        let mut call = self.call(0, 0).await.map_err(failed)?;
+        let turn = self.sandbox.loading().await;
+        let mut call = self.call(turn, 0, 0).await.map_err(failed)?;
         let validated = {
             let Call { policy, store, .. } = &mut call;
             let settings = settings.to_string();
@@ -203,15 +216,17 @@ impl Plugin {
 
     /// Evaluate an input once, in an instance of its own.
     pub async fn evaluate(&self, input: &Input) -> Round {
-        let mut call = match self.call(input.now.as_millis(), input.seed).await {
+        let turn = self.sandbox.evaluating(&self.habit).await;
+        let waited = turn.turn.waited;
+        let mut call = match self.call(turn, input.now.as_millis(), input.seed).await {
             Ok(call) => call,
-            Err(failure) => return Round { outcome: Err(failure), fuel: 0, log: Vec::new(), log_dropped: 0 },
+            Err(failure) => return Round { outcome: Err(failure), fuel: 0, log: Vec::new(), log_dropped: 0, waited },
         };
         let evaluated = {
-            let Call { policy, store, .. } = &mut call;
+            let Call { policy, store, turn } = &mut call;
             let input = convert::input(input);
             let evaluating = policy.balm_policy_plugin().call_evaluate(&mut *store, &input);
-            tokio::time::timeout(limits::WALL, evaluating).await
+            tokio::time::timeout(limits::WALL, turn.turn.run(evaluating)).await
         };
         let outcome = call.end(evaluated, limits::WALL).and_then(|returned| match returned {
             Ok(outcome) => convert::outcome(outcome).map_err(|message| Failure {
@@ -224,15 +239,15 @@ impl Plugin {
         });
         let fuel = store::fuel_used(&call.store);
         let log = std::mem::take(&mut call.store.data_mut().log);
-        Round { outcome, fuel, log: log.lines, log_dropped: log.dropped }
+        Round { outcome, fuel, log: log.lines, log_dropped: log.dropped, waited }
     }
 
-    /// A fresh store and instance.
-    async fn call(&self, now_ms: u64, seed: u64) -> Result<Call<'_>, Failure> {
-        let turn = self.sandbox.turn().await;
-        let mut store = store::fresh(&self.sandbox, now_ms, seed);
-        match tokio::time::timeout(limits::WALL, self.pre.instantiate_async(&mut store)).await {
-            Ok(Ok(policy)) => Ok(Call { policy, store, _turn: turn }),
+    /// A fresh store and instance, for as long as a turn lasts.
+    async fn call<'a>(&'a self, mut turn: Turn<'a>, now_ms: u64, seed: u64) -> Result<Call<'a>, Failure> {
+        let mut store = store::fresh(&self.sandbox, turn.turn.meter.clone(), now_ms, seed);
+        let instantiating = turn.turn.run(self.pre.instantiate_async(&mut store));
+        match tokio::time::timeout(limits::WALL, instantiating).await {
+            Ok(Ok(policy)) => Ok(Call { policy, store, turn }),
             Ok(Err(error)) => Err(failure::of(&error, &store)),
             Err(_) => Err(failure::timed_out(limits::WALL)),
         }
@@ -243,14 +258,14 @@ impl Plugin {
 struct Call<'a> {
     policy: Policy,
     store: Store<Guest>,
-    _turn: Turn<'a>,
+    turn: Turn<'a>,
 }
 
 impl Call<'_> {
     fn end<T>(
         &self,
         ended: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
-        wall: std::time::Duration,
+        wall: Duration,
     ) -> Result<T, Failure> {
         match ended {
             Ok(Ok(value)) => Ok(value),

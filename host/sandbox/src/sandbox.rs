@@ -10,13 +10,17 @@ use std::{
     thread,
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, RegallocAlgorithm, Strategy,
     WasmFeatures, component::Linker,
 };
 
-use crate::{contract, limits, store::Guest, wasi};
+use crate::{
+    contract, limits,
+    store::Guest,
+    turns::{self, Habit, Turns},
+    wasi,
+};
 
 /// The version of wasmtime: fuel is comparable within one.
 pub const ENGINE_VERSION: &str = "wasmtime 48";
@@ -25,7 +29,7 @@ pub const ENGINE_VERSION: &str = "wasmtime 48";
 pub struct Sandbox {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<Guest>,
-    instances: Semaphore,
+    turns: Turns,
     ticker: Ticker,
 }
 
@@ -42,9 +46,9 @@ pub enum SandboxError {
     Ticker(std::io::Error),
 }
 
-/// The right to have one instance, for as long as it lives.
+/// The right to have one instance, for as long as it lives, in an epoch that advances.
 pub(crate) struct Turn<'a> {
-    _permit: SemaphorePermit<'a>,
+    pub(crate) turn: turns::Turn<'a>,
     _ticking: Ticking<'a>,
 }
 
@@ -60,13 +64,17 @@ impl Sandbox {
         contract::Policy::add_to_linker::<_, wasmtime::component::HasSelf<Guest>>(&mut linker, |guest| guest)
             .map_err(wrong)?;
         let ticker = Ticker::start(&engine).map_err(SandboxError::Ticker)?;
-        Ok(Self { engine, linker, instances: Semaphore::new(limits::INSTANCES as usize), ticker })
+        Ok(Self { engine, linker, turns: Turns::new(), ticker })
     }
 
-    /// Wait for the right to have an instance.
-    pub(crate) async fn turn(&self) -> Turn<'_> {
-        let permit = self.instances.acquire().await.expect("the semaphore is never closed");
-        Turn { _permit: permit, _ticking: self.ticker.ticking() }
+    /// Wait for the turn of a call that evaluates, of a plugin with this habit.
+    pub(crate) async fn evaluating<'a>(&'a self, habit: &'a Habit) -> Turn<'a> {
+        Turn { turn: self.turns.evaluating(habit).await, _ticking: self.ticker.ticking() }
+    }
+
+    /// Wait for the turn of a call that is made when a plugin is loaded.
+    pub(crate) async fn loading(&self) -> Turn<'_> {
+        Turn { turn: self.turns.loading().await, _ticking: self.ticker.ticking() }
     }
 }
 

@@ -5,6 +5,7 @@ use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 use crate::{
     contract::balm::policy::{log, types},
     limits,
+    meter::Meter,
     sandbox::Sandbox,
     wasi::Wasi,
 };
@@ -13,7 +14,7 @@ use crate::{
 pub(crate) struct Guest {
     pub(crate) space: Space,
     pub(crate) log: Log,
-    pub(crate) ticks: u32,
+    pub(crate) meter: Meter,
     pub(crate) wasi: Wasi,
 }
 
@@ -54,18 +55,17 @@ pub enum Level {
 }
 
 /// A fresh store with every limit set. `now` and `seed` are all that the guest's WASI knows of the world.
-pub(crate) fn fresh(sandbox: &Sandbox, now_ms: u64, seed: u64) -> Store<Guest> {
-    let guest = Guest { space: Space::default(), log: Log::default(), ticks: 0, wasi: Wasi::new(now_ms, seed) };
+pub(crate) fn fresh(sandbox: &Sandbox, meter: Meter, now_ms: u64, seed: u64) -> Store<Guest> {
+    let guest = Guest { space: Space::default(), log: Log::default(), meter, wasi: Wasi::new(now_ms, seed) };
     let mut store = Store::new(&sandbox.engine, guest);
     store.limiter(|guest| &mut guest.space);
     store.set_hostcall_fuel(limits::HOSTCALL_BYTES);
     store.set_max_component_handles(limits::HANDLES);
     store.set_fuel(limits::FUEL).expect("fuel is on in our engine");
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|mut store| {
-        let guest = store.data_mut();
-        guest.ticks += 1;
-        Ok(if guest.ticks > limits::TICKS { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+    store.epoch_deadline_callback(|store| {
+        let has_had_enough = store.data().meter.ran() > limits::TIME;
+        Ok(if has_had_enough { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
     });
     store
 }

@@ -163,9 +163,9 @@ impl Read {
         let reach = Reach { queries: &plugin.manifest().queries, targets: &targets };
         let mut rounds = 1;
         loop {
-            let Round { outcome, fuel, log, log_dropped } = plugin.evaluate(&self.input).await;
+            let Round { outcome, fuel, log, log_dropped, waited } = plugin.evaluate(&self.input).await;
             let played = |outcome, input, missing| {
-                let round = Round { outcome, fuel, log, log_dropped };
+                let round = Round { outcome, fuel, log, log_dropped, waited };
                 Played { rounds, round, input, missing }
             };
             let queries = match rounds::conclude(outcome, rounds, &self.input.answers, reach) {

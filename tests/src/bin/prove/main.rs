@@ -142,6 +142,10 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("lifecycle") {
         promises.extend(plugins::lifecycle(arguments.long));
     }
+    // What it measures is the machine's as well, and wants all of it: only where it is asked for.
+    if wanted("neighbour") && arguments.only.is_some() {
+        promises.extend(plugins::neighbour());
+    }
     if wanted("sim") {
         let seeds = SEEDS * u64::from(times);
         eprintln!("simulating {seeds} lives of a host");

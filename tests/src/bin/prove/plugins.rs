@@ -1,6 +1,6 @@
-//! What plugins can do to a host: by what compiling them costs.
+//! What plugins can do to a host and to each other: by what compiling them costs, and by what they do when they run.
 
-use balm_tests::{bombs, fuzz, harness::strace, lifecycle};
+use balm_tests::{bombs, fuzz, harness::strace, lifecycle, neighbour};
 
 use crate::promise::Promise;
 
@@ -10,6 +10,17 @@ const BOMBS: u64 = 50;
 /// Seconds after which each must have been refused, and MiB that the host may have more than before meanwhile.
 const BOMB_S: f64 = 90.0;
 const BOMB_MIB: f64 = 64.0;
+
+/// How much longer a decision of a good plugin may take beside every hostile guest: so many times, or so many ms.
+const NEIGHBOUR_RATIO: f64 = 2.0;
+const NEIGHBOUR_MS: f64 = 25.0;
+
+/// How many ms later than its deadline a guest may be stopped, 99 of 100 and at most.
+const LATE_MS: f64 = 10.0;
+const LATE_MOST_MS: f64 = 100.0;
+
+/// MiB that the host may have more once they have ended.
+const HOSTILE_MIB: f64 = 64.0;
 
 /// Calls to the kernel at which a host is killed in the middle of a change of versions; with `--long` all there are. Some do not
 /// come a second time.
@@ -48,6 +59,46 @@ pub(crate) fn bombs() -> Vec<Promise> {
             BOMB_MIB,
         ),
         Promise::none("anything else wrong about them", "compile_bomb_wrong", report.wrong.len() as u64),
+    ]
+}
+
+pub(crate) fn neighbour() -> Vec<Promise> {
+    eprintln!("deciding beside every hostile guest at once");
+    let report = neighbour::run();
+    let (alone, beside) = (report.alone_p99_ms, report.beside_p99_ms);
+    let near = beside <= (alone * NEIGHBOUR_RATIO).max(alone + NEIGHBOUR_MS);
+    vec![
+        Promise::at_least("hostile guests beside a good plugin", "neighbour_guests", report.guests, 54),
+        Promise::at_least("evaluations of theirs meanwhile", "neighbour_evaluations", report.evaluations, 1),
+        Promise::of(
+            "ms from an alert to the good plugin's decision, alone, 99 of 100",
+            "alone_p99_ms",
+            alone,
+            alone > 0.0,
+        ),
+        Promise::of("ms beside all of them", "neighbour_p99_ms", beside, near),
+        Promise::of("times as long", "neighbour_p99_ratio", report.ratio(), near),
+        Promise::none("alerts that it did not decide about", "neighbour_undecided", report.undecided),
+        Promise::at_least(
+            "evaluations that had to be stopped, with all guests in one sandbox",
+            "hostile_stopped",
+            report.stopped,
+            1,
+        ),
+        Promise::at_most("ms after their deadline, 99 of 100", "stop_late_p99_ms", report.late_p99_ms, LATE_MS),
+        Promise::at_most("ms after their deadline, at most", "stop_late_max_ms", report.late_most_ms, LATE_MOST_MS),
+        Promise::at_most(
+            "MiB that the host has more afterwards",
+            "hostile_rss_growth_mb",
+            report.grown_mib,
+            HOSTILE_MIB,
+        ),
+        Promise::of(
+            "MiB that it had more meanwhile, with those of the guests that ran",
+            "hostile_rss_peak_mb",
+            report.peak_mib,
+            report.peak_mib.is_finite(),
+        ),
     ]
 }
 
