@@ -4,12 +4,13 @@
 //! situation is set up (an alert, what was done before, a stop, a time) and refuses to know the world: what a look would
 //! find is told to it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     action,
     alert::{Alert, Status},
-    configuration::{Configuration, Targets},
+    caps,
+    configuration::{Configuration, Mode, Targets},
     digest::Digest,
     engine::{Engine, genesis},
     evaluation::{Capsule, Conclusion, Decision, Proposal, Trigger},
@@ -19,8 +20,8 @@ use crate::{
     look::Reading,
     name::{EpisodeId, IntentId, PolicyName, Seq},
     record::{
-        AccountChecked, CallResult, Fact, HostStarted, IntentEnd, IntentEnded, IntentJudged, Manifest, PluginActivated,
-        Purpose, Record,
+        AccountChecked, CallResult, CheckName, Fact, HostStarted, IntentEnd, IntentEnded, IntentJudged, Manifest,
+        PluginActivated, Purpose, Reception, Record,
     },
     state::State,
     target::Target,
@@ -28,12 +29,23 @@ use crate::{
     versions::record::Cause,
 };
 
+/// Why an alert is not put before the guard.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unheard {
+    /// It would concern the policy, which is off, or which its labels lead to no allowed target: this check would refuse.
+    #[error("{1}")]
+    Idle(CheckName, String),
+    /// It would not concern the policy.
+    #[error("{0}")]
+    Not(String),
+}
+
 /// A host in memory, with a configuration in force, every plugin loaded and every account verified.
 #[derive(Debug)]
 pub struct Trial {
     engine: Engine,
     now: Timestamp,
-    alerts: u64,
+    alerts: BTreeMap<EpisodeId, Alert>,
     judged: Option<IntentJudged>,
     records: Vec<Record>,
 }
@@ -44,7 +56,7 @@ impl Trial {
         let mut engine = Engine::new();
         let first = genesis("00".repeat(16), env!("CARGO_PKG_VERSION"), now);
         engine.replay(&first);
-        let mut trial = Self { engine, now, alerts: 0, judged: None, records: vec![first] };
+        let mut trial = Self { engine, now, alerts: BTreeMap::new(), judged: None, records: vec![first] };
         trial.take(Input::Started(HostStarted { version: env!("CARGO_PKG_VERSION").into(), engine: String::new() }))?;
         let plugins: Vec<_> = configuration.policies.values().map(|policy| policy.plugin.clone()).collect();
         let accounts: Vec<_> = configuration
@@ -110,18 +122,19 @@ impl Trial {
         }
     }
 
-    /// An alert fires that concerns a policy, with more labels than that takes. Fails if none does.
+    /// An alert fires that concerns a policy, with more labels than that takes. Fails if it does not.
     pub fn fire(
         &mut self,
         policy: &PolicyName,
         target: &str,
         labels: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<EpisodeId, String> {
+    ) -> Result<EpisodeId, Unheard> {
         let configured = self.state().configuration.policies.get(policy);
-        let configured = configured.ok_or_else(|| format!("no policy {policy} is configured"))?;
+        let configured = configured.ok_or_else(|| Unheard::Not(format!("no policy {policy} is configured")))?;
+        let mode = configured.mode;
         let source = configured.matches.sources.first().cloned();
         let source = source.unwrap_or_else(|| "trial".parse().expect("a name"));
-        let mut all: std::collections::BTreeMap<String, String> = configured
+        let mut all: BTreeMap<String, String> = configured
             .matches
             .labels
             .iter()
@@ -134,11 +147,10 @@ impl Trial {
             all.extend(name.ok().map(|name| (label.clone(), name)));
         }
         all.extend(labels);
-        self.alerts += 1;
         let alert = Alert {
             source,
             org: String::new(),
-            fingerprint: format!("{:016x}", self.alerts),
+            fingerprint: format!("{:016x}", self.alerts.len() + 1),
             status: Status::Firing,
             name: all.get("alertname").cloned().unwrap_or_default(),
             labels: all,
@@ -149,24 +161,51 @@ impl Trial {
             url: String::new(),
             held: None,
         };
-        let records = self.take(Input::Alerts(vec![alert]))?;
+        let records = self.take(Input::Alerts(vec![alert.clone()])).map_err(Unheard::Not)?;
         let episode = EpisodeId(records.first().map_or(Seq::ZERO, |record| record.seq));
-        match self.state().concern(episode, policy) {
-            Some(_) => Ok(episode),
-            None => {
-                Err(format!("no alert about {target} would concern policy {policy}: see its mode, match and targets"))
-            }
+        self.alerts.insert(episode, alert);
+        if self.state().concern(episode, policy).is_some() {
+            return Ok(episode);
         }
+        let idle = records.iter().find_map(|record| match &record.fact {
+            Fact::AlertReceived(received) => match &received.reception {
+                Reception::Opened { idle, .. } => idle.iter().find(|idle| idle.policy == *policy).cloned(),
+                _ => None,
+            },
+            _ => None,
+        });
+        let check = if mode == Mode::Off { CheckName::Mode } else { CheckName::Target };
+        Err(match idle {
+            Some(idle) => Unheard::Idle(check, idle.why),
+            None => Unheard::Not(format!(
+                "no alert about {target} would concern policy {policy}: see its match and targets"
+            )),
+        })
+    }
+
+    /// The alert of an episode is resolved and fires again.
+    pub fn fire_again(&mut self, episode: EpisodeId) -> Result<(), String> {
+        let alert = self.alerts.get(&episode).ok_or_else(|| format!("there is no episode {episode}"))?.clone();
+        let (status, ends_at) = (Status::Resolved, Some(self.now));
+        self.take(Input::Alerts(vec![Alert { status, ends_at, ..alert.clone() }]))?;
+        self.take(Input::Alerts(vec![Alert { starts_at: Some(self.now), ..alert }])).map(drop)
+    }
+
+    /// The policy looks again in an episode that goes on, after a while.
+    pub fn look_again(&mut self, episode: EpisodeId, policy: &PolicyName, after: Duration) -> Result<(), String> {
+        let seconds = u32::try_from(after.as_secs()).map_err(|_| "so much later nothing is looked at again")?;
+        self.decide(episode, policy, Decision { look_again_after: Some(seconds), ..no_decision() })?;
+        self.wait(after);
+        self.take(Input::Tick).map(drop)
     }
 
     /// A policy proposes an intent in an episode.
     pub fn propose(&mut self, episode: EpisodeId, policy: &PolicyName, proposal: Proposal) -> Result<IntentId, String> {
-        let decision = Decision {
-            intents: vec![proposal],
-            explanation: String::new(),
-            look_again_after: None,
-            extra: Json::empty_object(),
-        };
+        let records = self.decide(episode, policy, Decision { intents: vec![proposal], ..no_decision() })?;
+        Ok(IntentId { proposed: records.first().map_or(Seq::ZERO, |record| record.seq), index: 0 })
+    }
+
+    fn decide(&mut self, episode: EpisodeId, policy: &PolicyName, decision: Decision) -> Result<Vec<Record>, String> {
         let state = self.state();
         let concern = state.concern(episode, policy).ok_or("the policy is not concerned")?;
         let plugin = state.configuration.policies.get(policy).and_then(|policy| state.plugins.get(&policy.plugin));
@@ -189,8 +228,7 @@ impl Trial {
             conclusion: Conclusion::Decided(decision),
             superseded: false,
         };
-        let records = self.take(Input::Evaluated(Box::new(capsule)))?;
-        Ok(IntentId { proposed: records.first().map_or(Seq::ZERO, |record| record.seq), index: 0 })
+        self.take(Input::Evaluated(Box::new(capsule)))
     }
 
     /// The guard's answer, on what a look finds. An admitted intent is under way from then on.
@@ -235,6 +273,44 @@ impl Trial {
         Ok(())
     }
 
+    /// An intent that is under way ends: it is done, and after a second, for which it must have asked, the world is as this
+    /// look finds it. Fails if that is as promised.
+    pub fn unverify(&mut self, intent: IntentId, reading: Reading) -> Result<(), String> {
+        let attempt = self.state().intents.get(&intent).map_or(0, |intent| intent.attempts);
+        self.take(Input::CallEnded { intent, attempt, result: CallResult::Done { request: String::new() } })?;
+        self.wait(Duration::from_secs(1));
+        let reading = Ok(Box::new(reading));
+        let records = self.take(Input::Looked { intent, purpose: Purpose::Verify, reading, read_at: self.now })?;
+        let ends = |record: &Record| match &record.fact {
+            Fact::IntentEnded(ended) if ended.intent == intent => Some(ended.how),
+            _ => None,
+        };
+        match records.iter().find_map(ends) {
+            Some(IntentEnd::Unverified) => Ok(()),
+            _ => Err("what it promises is what the look finds already, so it would be verified".into()),
+        }
+    }
+
+    /// The call of an intent that is under way has no answer. From then on it is looked for, until [`Trial::give_up`].
+    pub fn lose(&mut self, intent: IntentId) -> Result<(), String> {
+        let attempt = self.state().intents.get(&intent).map_or(0, |intent| intent.attempts);
+        let result = CallResult::Unknown { why: "as told".into() };
+        self.take(Input::CallEnded { intent, attempt, result }).map(drop)
+    }
+
+    /// Whether a call without an answer was done could not be found out for so long ([`Trial::unknown_for`]) that it is a
+    /// person's.
+    pub fn give_up(&mut self, intent: IntentId) -> Result<(), String> {
+        let reading = Err("as told".into());
+        self.take(Input::Looked { intent, purpose: Purpose::Trace, reading, read_at: self.now }).map(drop)
+    }
+
+    /// How long after a call without an answer that is.
+    #[must_use]
+    pub const fn unknown_for() -> Duration {
+        Duration::from_millis(caps::UNKNOWN_FOR_S * 1000 + 1)
+    }
+
     /// An intent that is under way ends: it is done, and the world as this look finds it. Whether that is as promised is
     /// the core's to say.
     pub fn finish(&mut self, intent: IntentId, reading: Reading) -> Result<bool, String> {
@@ -244,4 +320,8 @@ impl Trial {
         self.take(Input::Looked { intent, purpose: Purpose::Verify, reading, read_at: self.now })?;
         Ok(!self.state().intents.contains_key(&intent))
     }
+}
+
+fn no_decision() -> Decision {
+    Decision { intents: vec![], explanation: String::new(), look_again_after: None, extra: Json::empty_object() }
 }

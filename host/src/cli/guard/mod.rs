@@ -1,6 +1,7 @@
 //! `balm guard`: the guardrails for themselves, without a running host.
 
 mod case;
+mod look;
 mod table;
 pub(super) mod unmatched;
 
