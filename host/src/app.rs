@@ -34,7 +34,7 @@ use crate::{
     checkpoint::{Key, Signer},
     clock::{self, Clock},
     compile::Compiler,
-    config::Config,
+    config::{Config, Starting},
     data_dir::DataDir,
     effects::Effects,
     engine::{self, Inbox},
@@ -77,12 +77,13 @@ struct Ready {
 }
 
 /// Run a host until it is told to end.
-pub(crate) fn serve(config: &Config, accept_loss: bool) -> anyhow::Result<()> {
-    let data = DataDir::open(&config.data)?;
+pub(crate) fn serve(starting: &Starting, accept_loss: bool) -> anyhow::Result<()> {
+    starting.config.log_warnings();
+    let data = DataDir::open(&starting.config.data)?;
     let guests = guest_runtime().context("the threads for plugins cannot be started")?;
     let io = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("balm-io").build()?;
     let guest_handle = guests.handle().clone();
-    let ended = io.block_on(run(config, data.path(), guest_handle, accept_loss));
+    let ended = io.block_on(run(starting, data.path(), guest_handle, accept_loss));
     guests.shutdown_background();
     io.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -94,14 +95,16 @@ fn guest_runtime() -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(cores).thread_name("balm-guest").enable_time().build()
 }
 
-async fn run(config: &Config, data: &Path, guests: Handle, accept_loss: bool) -> anyhow::Result<()> {
+async fn run(starting: &Starting, data: &Path, guests: Handle, accept_loss: bool) -> anyhow::Result<()> {
+    let config = &starting.config;
     // Before anything is written: a port that is in use is told at once.
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}: is another program using the port?", config.listen))?;
     let admin_listener = bind_admin(config).await?;
     let (ending, ended) = watch::channel(false);
-    let begun = begin(config, data, accept_loss, &ended)?;
+    let begun = begin(starting, data, accept_loss, &ended)?;
+    let config = &starting.kept(&begun.previous);
     let kill_switch = Arc::new(KillSwitch::new(data));
     let plugins = open_plugins(data)?;
     let key = Key::open(data)?;
@@ -342,7 +345,7 @@ impl Opening {
 }
 
 /// Open the journal, recover the state, and write down that the host runs.
-fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receiver<bool>) -> anyhow::Result<Begun> {
+fn begin(starting: &Starting, data: &Path, accept_loss: bool, ended: &watch::Receiver<bool>) -> anyhow::Result<Begun> {
     let states = States::open(data).context("the directory of saved states in the data directory")?;
     let Recovered { mut engine, journal: good, used, lost } = upkeep::recover(data, &states, accept_loss)?;
     let found = Found {
@@ -352,7 +355,7 @@ fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receive
         dropped: engine.state().dropped,
         used,
     };
-    let journal::Opened { journal, log, chain, cut } = good.open(config.journal)?;
+    let journal::Opened { journal, log, chain, cut } = good.open(starting.config.journal)?;
     if let Err(mistakes) = engine.recovered() {
         tracing::error!(mistakes, "the recorded rules no longer load: nothing is permitted until new ones are");
     }
@@ -380,7 +383,7 @@ fn begin(config: &Config, data: &Path, accept_loss: bool, ended: &watch::Receive
     }
     let started = HostStarted { version: env!("CARGO_PKG_VERSION").into(), engine: ENGINE_VERSION.into() };
     opening.write(Input::Started(started))?;
-    opening.write(Input::Configured(Box::new(config.core.clone())))?;
+    opening.write(Input::Configured(Box::new(starting.kept(&previous).core)))?;
     let (audit, audit_thread) = opened.start(Arc::clone(&log), Handle::current(), ended.clone())?;
     let Opening { engine, journal, clock } = opening;
     let parts = engine::Loop { engine, journal, clock, status: Arc::new(Status::default()) };

@@ -220,8 +220,8 @@ fn probe(dir: &Path) -> Result<Option<Chain>, String> {
     }
 }
 
-/// What the child process does: open, read the head, print it.
-pub(crate) fn print_head(dir: &Path) -> Result<(), AuditError> {
+/// What the child process does: open, and read the head, which it then prints.
+pub(crate) fn probed(dir: &Path) -> Result<Option<Chain>, AuditError> {
     let db = sled(dir)?;
     let head = head(&db)?;
     // Everything that a reader would walk over: damage shows here and not there.
@@ -229,10 +229,7 @@ pub(crate) fn print_head(dir: &Path) -> Result<(), AuditError> {
         tree.last()?;
         tree.first()?;
     }
-    if let Some(Chain { seq, hash }) = head {
-        println!("{seq} {hash}");
-    }
-    Ok(())
+    Ok(head)
 }
 
 fn sled(dir: &Path) -> Result<Db, AuditError> {

@@ -11,7 +11,10 @@ use std::{
 use balm_core::guard::{Rules, SCHEMA};
 use clap::Subcommand;
 
-use super::{Place, explain};
+use super::{
+    Place, explain,
+    out::{self, say},
+};
 use crate::config;
 
 #[derive(Debug, Subcommand)]
@@ -63,12 +66,12 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Check { dir } => check(&dir),
         Command::Schema => {
-            print!("{SCHEMA}");
+            out::write(SCHEMA)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Explain { place, intent, json } => {
             let intent: balm_core::name::IntentId = intent.parse()?;
-            explain::run(&place, Some(&intent.to_string()), json)
+            explain::run(&place, Some(&intent.to_string()), json, explain::Detail::Checks)
         }
         Command::Test { table, config } => table::run(&table, &config),
     }
@@ -85,8 +88,8 @@ fn check(dir: &Path) -> anyhow::Result<ExitCode> {
         (guardrails.breakers.len(), "breaker"),
     ];
     let words = counted.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
-    println!("{}, {}", words.join(", "), if guardrails.storm.is_some() { "a storm brake" } else { "no storm brake" });
+    say!("{}, {}", words.join(", "), if guardrails.storm.is_some() { "a storm brake" } else { "no storm brake" })?;
     let digest = guardrails.digest();
-    println!("nothing is wrong; verdicts of this version say guardrails {}", digest.short());
+    say!("nothing is wrong; verdicts of this version say guardrails {}", digest.short())?;
     Ok(ExitCode::SUCCESS)
 }

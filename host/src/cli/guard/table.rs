@@ -9,7 +9,10 @@ use balm_core::{
 };
 
 use super::case::{Case, Table};
-use crate::{cli::show::printable, config};
+use crate::{
+    cli::{out::say, show::printable},
+    config,
+};
 
 pub(super) fn run(table: &Path, config: &Path) -> anyhow::Result<ExitCode> {
     let configuration = config::load(config)?.core;
@@ -20,12 +23,12 @@ pub(super) fn run(table: &Path, config: &Path) -> anyhow::Result<ExitCode> {
     let mut wrong = 0;
     for case in &cases {
         if let Some(difference) = differs(case, &configuration) {
-            println!("{}", line(&case.name, &difference));
+            say!("{}", line(&case.name, &difference))?;
             wrong += 1;
         }
     }
     let count = cases.len();
-    println!("{} of {count} as expected", count - wrong);
+    say!("{} of {count} as expected", count - wrong)?;
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
