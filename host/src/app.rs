@@ -34,7 +34,7 @@ use crate::{
     checkpoint::{Key, Signer},
     clock::{self, Clock},
     compile::Compiler,
-    config::Config,
+    config::{Config, Starting},
     data_dir::DataDir,
     effects::{self, Effects, Guests},
     engine::{self, Inbox},
@@ -78,14 +78,15 @@ struct Ready {
 }
 
 /// Run a host until it is told to end.
-pub(crate) fn serve(config: &Config, accept_loss: bool) -> anyhow::Result<()> {
-    let data = DataDir::open(&config.data)?;
+pub(crate) fn serve(starting: &Starting, accept_loss: bool) -> anyhow::Result<()> {
+    starting.config.log_warnings();
+    let data = DataDir::open(&starting.config.data)?;
     let short = guest_runtime("balm-guest", || {}).context("the threads for plugins cannot be started")?;
     // A guest that computes for long holds up nobody else: not the engine and the listeners either.
     let long = guest_runtime("balm-long", priority::stand_back).context("the threads for plugins cannot be started")?;
     let io = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("balm-io").build()?;
     let guests = Guests { short: short.handle().clone(), long: long.handle().clone() };
-    let ended = io.block_on(run(config, data.path(), guests, accept_loss));
+    let ended = io.block_on(run(starting, data.path(), guests, accept_loss));
     short.shutdown_background();
     long.shutdown_background();
     io.shutdown_timeout(Duration::from_secs(1));
@@ -104,14 +105,16 @@ fn guest_runtime(name: &str, begin: impl Fn() + Send + Sync + 'static) -> io::Re
     threads.global_queue_interval(GUESTS_BETWEEN).enable_time().build()
 }
 
-async fn run(config: &Config, data: &Path, guests: Guests, accept_loss: bool) -> anyhow::Result<()> {
+async fn run(starting: &Starting, data: &Path, guests: Guests, accept_loss: bool) -> anyhow::Result<()> {
+    let config = &starting.config;
     // Before anything is written: a port that is in use is told at once.
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}: is another program using the port?", config.listen))?;
     let admin_listener = bind_admin(config).await?;
     let (ending, ended) = watch::channel(false);
-    let begun = begin(config, data, accept_loss)?;
+    let begun = begin(starting, data, accept_loss)?;
+    let config = &starting.kept(&begun.previous);
     let kill_switch = Arc::new(KillSwitch::new(data));
     let plugins = open_plugins(data)?;
     let key = Key::open(data)?;
@@ -120,15 +123,15 @@ async fn run(config: &Config, data: &Path, guests: Guests, accept_loss: bool) ->
     let looker = Arc::new(Looker::new(Arc::clone(&aws)));
     let evaluator =
         Evaluator::new(Arc::clone(&begun.log), Arc::clone(&plugins), Arc::clone(&looker), Handle::current());
-    let host = begun.parts.engine.state().host.clone();
-    let about = about(&host, listener.local_addr()?, &key);
     let state = begun.parts.engine.state();
+    let host = state.host.clone();
+    let about = about(&host, listener.local_addr()?, &key);
     let known = Known::of(state);
     let stop_is_recorded = state.stops.values().any(StopEngaged::is_the_kill_switch);
     let (calls, calls_ended) = mpsc::channel(1);
     let notifiers = Arc::new(Notifiers::new(Arc::clone(&begun.log), host.clone(), &config.notifiers)?);
     let said = evaluator.said();
-    let parts = effects::Parts {
+    let parts = Arc::new(effects::Parts {
         inbox: inbox.clone(),
         evaluator: Arc::new(evaluator),
         looker,
@@ -136,8 +139,8 @@ async fn run(config: &Config, data: &Path, guests: Guests, accept_loss: bool) ->
         notifiers: Arc::clone(&notifiers),
         guests,
         io: Handle::current(),
-    };
-    let effects = Effects { parts: Arc::new(parts), calls };
+    });
+    let effects = Effects { parts, calls };
     let status = Arc::clone(&begun.parts.status);
     // It is not waited for at the end: whatever it was at is done again at the next start.
     begun
@@ -148,8 +151,7 @@ async fn run(config: &Config, data: &Path, guests: Guests, accept_loss: bool) ->
 
     let counts = Arc::new(alerts::Counts::default());
     let alerts = Arc::new(Alerts::new(config.sources.clone(), inbox.clone(), config.body_bytes, Arc::clone(&counts)));
-    let address = listener.local_addr()?;
-    let router = alerts::router(Arc::clone(&alerts));
+    let (address, router) = (listener.local_addr()?, alerts::router(Arc::clone(&alerts)));
     let serving = tokio::spawn(http::serve(listener, router, http::ALERT_CONNECTIONS, ended.clone()));
     let socket = admin::bind(data).context("the socket in the data directory")?;
     let (reload, asked_to_reload) = reload::requests();
@@ -360,7 +362,7 @@ impl Opening {
 }
 
 /// Open the journal, recover the state, and write down that the host runs.
-fn begin(config: &Config, data: &Path, accept_loss: bool) -> anyhow::Result<Begun> {
+fn begin(starting: &Starting, data: &Path, accept_loss: bool) -> anyhow::Result<Begun> {
     let states = States::open(data).context("the directory of saved states in the data directory")?;
     let Recovered { mut engine, journal: good, used, lost } = upkeep::recover(data, &states, accept_loss)?;
     let found = Found {
@@ -370,7 +372,7 @@ fn begin(config: &Config, data: &Path, accept_loss: bool) -> anyhow::Result<Begu
         dropped: engine.state().dropped,
         used,
     };
-    let journal::Opened { journal, log, chain, cut } = good.open(config.journal)?;
+    let journal::Opened { journal, log, chain, cut } = good.open(starting.config.journal)?;
     if let Err(mistakes) = engine.recovered() {
         tracing::error!(mistakes, "the recorded rules no longer load: nothing is permitted until new ones are");
     }
@@ -398,7 +400,7 @@ fn begin(config: &Config, data: &Path, accept_loss: bool) -> anyhow::Result<Begu
     }
     let started = HostStarted { version: env!("CARGO_PKG_VERSION").into(), engine: ENGINE_VERSION.into() };
     opening.write(Input::Started(started))?;
-    opening.write(Input::Configured(Box::new(config.core.clone())))?;
+    opening.write(Input::Configured(Box::new(starting.kept(&previous).core)))?;
     let (audit_ends, ends) = watch::channel(false);
     let (audit, audit_thread) = opened.start(Arc::clone(&log), Handle::current(), ends)?;
     let Opening { engine, journal, clock } = opening;

@@ -249,8 +249,8 @@ fn probe(dir: &Path) -> Result<Option<(Chain, Seq)>, String> {
     }
 }
 
-/// What the child process does: open, read the head and the first record, print them.
-pub(crate) fn print_head(dir: &Path) -> Result<(), AuditError> {
+/// What the child process does: open, and read the head and the first record, which it then prints.
+pub(crate) fn probed(dir: &Path) -> Result<Option<(Chain, Seq)>, AuditError> {
     let db = sled(dir)?;
     let head = head(&db)?;
     let (records, episodes) = (db.open_tree("records")?, db.open_tree("episodes")?);
@@ -259,12 +259,10 @@ pub(crate) fn print_head(dir: &Path) -> Result<(), AuditError> {
         tree.last()?;
         tree.first()?;
     }
-    if let Some(Chain { seq, hash }) = head {
-        // Without records there is none up to the head: it begins behind it.
-        let first = records.first()?.and_then(|(key, _)| seq_of(&key)).unwrap_or(seq.next());
-        println!("{seq} {hash} {first}");
-    }
-    Ok(())
+    let Some(head) = head else { return Ok(None) };
+    // Without records there is none up to the head: it begins behind it.
+    let first = records.first()?.and_then(|(key, _)| seq_of(&key)).unwrap_or(head.seq.next());
+    Ok(Some((head, first)))
 }
 
 fn sled(dir: &Path) -> Result<Db, AuditError> {

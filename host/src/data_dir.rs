@@ -1,10 +1,13 @@
-//! The data directory: one host at a time.
+//! The data directory: one host at a time, and nobody else's to read.
 
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
+
+use rustix::fs::Mode;
 
 /// The name of the file that is locked.
 const LOCK: &str = "lock";
@@ -47,7 +50,13 @@ impl DataDir {
             .open(path.join(LOCK))
             .map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
+            Ok(()) => {
+                if let Err(error) = make_private(&path) {
+                    // Whoever owns the directory may have good reasons, and alerts are to come in all the same.
+                    tracing::warn!(dir = %path.display(), %error, "others may read the data directory, and that cannot be changed");
+                }
+                Ok(Self { path, _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.display().to_string())),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -75,6 +84,29 @@ fn create(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What this process makes from now on is its user's alone.
+pub(crate) fn keep_private() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
+
+/// Alerts, plans and the names of people stand in the records: take every right of others from what is there already.
+fn make_private(path: &Path) -> io::Result<()> {
+    const OTHERS: u32 = 0o077;
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_symlink() {
+        return Ok(());
+    }
+    if metadata.mode() & OTHERS != 0 {
+        fs::set_permissions(path, fs::Permissions::from_mode(metadata.mode() & 0o7777 & !OTHERS))?;
+    }
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            make_private(&entry?.path())?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +128,24 @@ mod tests {
         assert!(matches!(second, DataDirError::InUse(_)));
         drop(first);
         assert!(DataDir::open(&dir.path().join("data")).is_ok());
+    }
+
+    #[test]
+    fn what_others_could_read_in_it_they_cannot_any_more() {
+        let dir = TestDir::new("private");
+        let (data, journal) = (dir.path().join("data"), dir.path().join("data/journal"));
+        let (file, elsewhere) = (journal.join("1.log"), dir.path().join("elsewhere"));
+        fs::create_dir_all(&journal).unwrap();
+        for file in [&file, &elsewhere] {
+            fs::write(file, "").unwrap();
+        }
+        std::os::unix::fs::symlink(&elsewhere, data.join("link")).unwrap();
+        for (path, mode) in [(&data, 0o755), (&journal, 0o755), (&file, 0o644), (&elsewhere, 0o644)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let _open = DataDir::open(&data).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        assert_eq!([mode(&data), mode(&journal), mode(&file)], [0o700, 0o700, 0o600]);
+        assert_eq!(mode(&elsewhere), 0o644, "what a link leads to is not ours");
     }
 }

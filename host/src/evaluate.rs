@@ -137,6 +137,10 @@ impl Evaluator {
             self.say(order, &log, log_dropped);
             match rounds::conclude(outcome, round, &input.answers, reach) {
                 Step::Concluded(conclusion) => {
+                    if let Conclusion::Failed(failure) = &conclusion {
+                        // What it wrote before it failed, the words of a panic, is part of that.
+                        self.keep(order, plugin_log::FAILED, format!("{}: {}", failure.kind, failure.message));
+                    }
                     if matches!(&conclusion, Conclusion::Failed(failure) if failure.kind == FailureKind::Queries) {
                         self.habits.forget(asker);
                     }
@@ -160,19 +164,23 @@ impl Evaluator {
                 Level::Info => tracing::info!(target: "plugin", policy, episode, "{message}"),
                 Level::Warn => tracing::warn!(target: "plugin", policy, episode, "{message}"),
             }
-            let kept = Line {
-                at: order.now,
-                digest: order.digest,
-                policy: order.policy.clone(),
-                episode: order.episode,
-                level: plugin_log::word(line.level).into(),
-                message: message.clone(),
-            };
-            self.said.keep(&order.plugin, kept);
+            self.keep(order, plugin_log::word(line.level), message.clone());
         }
         if dropped > 0 {
             tracing::warn!(target: "plugin", policy = order.policy.as_str(), dropped, "lines beyond the cap were dropped");
         }
+    }
+
+    fn keep(&self, order: &Order, level: &str, message: String) {
+        let line = Line {
+            at: order.now,
+            digest: order.digest,
+            policy: order.policy.clone(),
+            episode: order.episode,
+            level: level.to_owned(),
+            message,
+        };
+        self.said.keep(&order.plugin, line);
     }
 
     /// All at once: a round takes as long as its slowest answer.

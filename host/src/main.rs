@@ -4,6 +4,9 @@
 //! The rules are in `balm-core`, the sandbox in `balm-sandbox`; here is everything that touches the world, a file per
 //! noun. `app` builds it all and says in which order it starts and ends.
 
+// What is said on the standard output and beside it goes through `cli::out`, which knows what it is when nobody reads it.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod act;
 mod admin;
 mod app;
@@ -61,7 +64,7 @@ fn main() -> ExitCode {
     match cli::run(cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("balm: {error:#}");
+            cli::aside(&format!("balm: {error:#}"));
             ExitCode::FAILURE
         }
     }

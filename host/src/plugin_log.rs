@@ -42,7 +42,7 @@ pub(crate) struct Line {
     pub(crate) policy: PolicyName,
     #[schema(value_type = u64)]
     pub(crate) episode: EpisodeId,
-    /// `debug`, `info` or `warn`.
+    /// `debug`, `info` or `warn`; `failed` for how an evaluation failed, with what the plugin wrote before.
     pub(crate) level: String,
     pub(crate) message: String,
 }
@@ -67,6 +67,9 @@ impl PluginLog {
         plugins.get(plugin).into_iter().flatten().cloned().collect()
     }
 }
+
+/// What stands in the place of a level where an evaluation failed.
+pub(crate) const FAILED: &str = "failed";
 
 /// A level in one word.
 pub(crate) const fn word(level: Level) -> &'static str {

@@ -398,11 +398,21 @@ fn the_live_log_misses_and_doubles_nothing_over_a_broken_connection() {
     drop(events);
     let mut events = Events::listen(&api, "", Some(4));
     assert_eq!(events.next().expect("an event").0, 5);
+    drop(events);
+    // A browser that comes back asks as at first, and says how far it has come.
+    let mut events = Events::listen(&api, "?from=1", Some(4));
+    assert_eq!(events.next().expect("an event").0, 5);
+    let next = 1 + api.get("/v1/status")["seq"].as_u64().expect("a number");
+    let mut awaited = Events::listen(&api, &format!("?from={next}&kind=stop-engaged"), None);
+    let beyond = api.ask("viewer", "GET", "/v1/events?from=99999", None);
+    assert_eq!(beyond.status, 404, "{}", beyond.body);
+    assert!(beyond.body.contains("there is no record 99999 to begin with: the next one is "), "{}", beyond.body);
     let mut stops = Events::listen(&api, "?kind=stop-engaged", None);
     let engage = json!({"scope": {"policy": "web-cpu"}, "why": "watch me"});
     assert_eq!(api.ask("operator", "POST", "/v1/stops", Some(&engage)).status, 200);
     let (_, kind, record) = stops.next().expect("it comes without asking again");
     assert_eq!((kind.as_str(), &record["data"]["by"]["why"]), ("stop-engaged", &json!("watch me")));
+    assert_eq!(awaited.next().expect("what was waited for").2, record);
     // A host that ends does not wait for whoever listens.
     api.host.stop();
     while stops.next().is_some() {}
@@ -503,6 +513,8 @@ fn garbage_is_answered_with_a_documented_problem_and_never_with_a_5xx() {
     let json = "application/json";
     assert_eq!(send("POST", "/v1/stops", json, b"{"), 400);
     assert_eq!(send("POST", "/v1/stops", json, b"[]"), 400);
+    assert_eq!(send("POST", "/v1/stops", json, br#"["everything","in the order of the keys"]"#), 400);
+    assert_eq!(send("POST", "/v1/clock/accept", json, br#" ["why"]"#), 400);
     assert_eq!(send("POST", "/v1/stops", json, b"\xff\xfe"), 400);
     assert_eq!(send("POST", "/v1/stops", json, br#"{"scope":"everything","why":""}"#), 400);
     assert_eq!(send("POST", "/v1/stops", json, br#"{"scope":"everything","why":"x","x":1}"#), 400);
@@ -519,6 +531,29 @@ fn garbage_is_answered_with_a_documented_problem_and_never_with_a_5xx() {
     assert_eq!(send("GET", "/v1/nothing", json, b""), 404);
     assert_eq!(send("DELETE", "/v1/stops", json, b""), 405);
     assert_eq!(api.get("/v1/stops")["stops"], json!([]), "nothing of it was done");
+}
+
+#[test]
+fn what_no_operation_takes_behind_the_question_mark_is_refused_by_each_of_them() {
+    let scene = Scene::new("api-parameters");
+    let api = scene.start();
+    for (method, path, operation) in operations(&api.document()) {
+        if operation.get("security").is_none() {
+            continue;
+        }
+        let path = path.replace("{seq}", "1").replace("{episode}", "1").replace("{intent}", "1.0");
+        let path = path.replace("{plugin}", "scale-ecs-service") + "?nonsense=1";
+        let body = operation.get("requestBody").map(|_| json!({}));
+        let answer = api.ask("admin", &method, &path, body.as_ref());
+        assert_eq!(answer.status, 400, "{method} {path}: {}", answer.body);
+        let told = ["question mark", "nonsense"].iter().any(|words| answer.body.contains(words));
+        assert!(told, "{method} {path}: {}", answer.body);
+    }
+    for limit in ["-1", "abc", "0", "100000"] {
+        let answer = api.ask("viewer", "GET", &format!("/v1/records?limit={limit}"), None);
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.contains("limit") && !answer.body.contains("a record's number"), "{}", answer.body);
+    }
 }
 
 #[test]

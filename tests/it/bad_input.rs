@@ -197,3 +197,11 @@ fn a_data_directory_that_cannot_be_one_is_told() {
     let wanted = format!("balm: the data directory {} cannot be used: ", files.data().display());
     assert!(told.contains(&wanted), "{told}");
 }
+
+#[test]
+fn a_byte_order_mark_before_the_rules_is_named() {
+    let files = files("byte-order-mark");
+    files.edit("guardrails/web.cedar", |text| format!("\u{feff}{text}"));
+    let told = files.balm_fails(&["check"]);
+    assert!(told.contains("web.cedar:1: the file begins with a byte order mark"), "{told}");
+}

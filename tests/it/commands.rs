@@ -270,6 +270,75 @@ fn a_host_that_does_not_run_tells_of_its_audit_what_it_told_while_it_ran() {
     assert_eq!(files.balm_says(&["audit", "show", intent]), running[0], "an intent leads to its episode");
     let told = files.balm_fails(&["audit", "show", "99999"]);
     assert!(told.contains("there is no record 99999"), "{told}");
+    for (id, why) in [
+        ("99999", "there is no record 99999: not yet, or no longer"),
+        ("99999.0", "there is no record 99999: not yet, or no longer"),
+        ("1", "record 1 belongs to no alert: `balm audit show 1` shows it"),
+    ] {
+        let told = files.balm_fails(&["explain", id]);
+        assert_eq!(told.trim_end(), why);
+        let told: serde_json::Value =
+            serde_json::from_str(&files.balm_fails(&["explain", id, "--json"])).expect("JSON");
+        assert_eq!(told["detail"], why);
+    }
+    let told = files.balm_says(&["guard", "explain", intent]);
+    for check in CheckName::ALL {
+        let line = format!("{:<14} passed", check.to_string());
+        assert!(told.contains(&line), "{line:?} in {told}");
+    }
+    let told = files.balm_says(&["guard", "explain", intent, "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let checks = told["intents"][0]["checks"].as_array().expect("checks");
+    assert!(checks.len() == CheckName::ALL.len() && checks.iter().all(|check| check["passed"] == true), "{told}");
+}
+
+#[test]
+fn a_journal_without_any_signature_does_not_pass_for_one_of_a_host_whose_key_is_named() {
+    let (_cloud, files) = stage("unsigned");
+    let host = files.start();
+    files.wait_for_rest();
+    host.stop();
+    let key = files.balm_says(&["audit", "key"]);
+    let unsigned = files.path("unsigned.jsonl").display().to_string();
+    let export = files.balm_says(&["audit", "export"]);
+    let before: Vec<&str> = export.lines().take_while(|line| !line.contains(r#""kind":"checkpoint""#)).collect();
+    files.write("unsigned.jsonl", &(before.join("\n") + "\n"));
+    assert!(files.balm_says(&["audit", "verify", &unsigned]).contains("there is no checkpoint in it"));
+    let told = files.balm_fails(&["audit", "verify", &unsigned, "--key", key.trim_end()]);
+    assert!(told.contains("but there is no checkpoint among them: nothing shows that they are of the host"), "{told}");
+    let malformed = files.balm(&["audit", "verify", &unsigned, "--key", "balm.pub"]);
+    let told = String::from_utf8_lossy(&malformed.stderr).into_owned();
+    assert!(!malformed.status.success() && told.contains("a key is 64 hexadecimal digits"), "{told}");
+}
+
+#[test]
+fn what_a_host_keeps_and_copies_is_for_its_user_alone() {
+    use std::os::unix::fs::MetadataExt as _;
+    fn open_to_others(dir: &Path, found: &mut Vec<String>) {
+        let metadata = fs::symlink_metadata(dir).expect("it is there");
+        if metadata.mode() & 0o077 != 0 && !metadata.is_symlink() {
+            found.push(format!("{} {:o}", dir.display(), metadata.mode()));
+        }
+        if metadata.is_dir() {
+            fs::read_dir(dir)
+                .expect("a directory")
+                .for_each(|entry| open_to_others(&entry.expect("an entry").path(), found));
+        }
+    }
+    let (cloud, files) = stage("private");
+    let host = files.start();
+    saturate(&host, 1);
+    becomes(&cloud, &files, 6);
+    let copy = files.path("copy");
+    drop(files.balm_says(&["backup", "--to", &copy.display().to_string()]));
+    host.stop();
+    let mut found = Vec::new();
+    for dir in [&files.data(), &copy] {
+        open_to_others(dir, &mut found);
+    }
+    assert_eq!(found, Vec::<String>::new());
+    let said = files.balm_says(&["check"]);
+    assert!(said.contains("warning: ") && said.contains("token-file: every user of this machine may read"), "{said}");
 }
 
 #[test]

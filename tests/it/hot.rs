@@ -87,6 +87,53 @@ fn refusals(files: &Files) -> Vec<Fact> {
     files.facts().into_iter().filter(is_refusal).collect()
 }
 
+#[test]
+fn a_policy_whose_file_turns_wrong_is_what_it_was_also_after_a_crash_and_a_start() {
+    let (files, mut host) = hosting("wrong-at-start");
+    files.write("plugins/other.toml", &stamped::policy("other", "any"));
+    looks_twice(&files, 1);
+    let right = stamped::policy("web", "any");
+    let wrong = right.replace("\"shadow\"", "\"enforc\"");
+    files.put("plugins/web.toml", wrong.as_bytes());
+    is_refused(&files, "web", "mode is \"enforc\"");
+    host.kill();
+    // What came while nothing ran goes with the wrong policy, and one that was never right is alone in it.
+    files.put("plugins/web.wasm", &stamped::version(2));
+    files.put("plugins/new.wasm", &stamped::version(3));
+    files.write("plugins/new.toml", "mode = 7\n");
+    let host = files.start();
+    for plugin in ["web", "new"] {
+        let file = files.path(&format!("plugins/{plugin}.toml")).display().to_string();
+        assert!(files.plugin(plugin)["why"].as_str().expect("it says why").contains(&file));
+        let refused = files.status()["refused"].to_string();
+        assert!(refused.contains(&file), "{refused}");
+        assert!(files.balm_says(&["plugins"]).contains(&file));
+    }
+    assert_eq!((&files.plugin("web")["state"], &files.plugin("new")["state"]), (&"active".into(), &"refused".into()));
+    assert_eq!(decides(&files, &host, "web"), explanation(1, "any"));
+    assert_eq!(decides(&files, &host, "other"), explanation(1, "any"));
+    let told = files.balm_fails(&["check"]);
+    assert!(told.starts_with("balm: ") && told.contains("web.toml:1: mode is") && told.contains("new.toml"), "{told}");
+    // What is mended comes into force by itself, with the version beside it.
+    files.put("plugins/web.toml", right.as_bytes());
+    becomes_active(&files, "web", &stamped::version(2));
+    assert_eq!(decides(&files, &host, "web"), explanation(2, "any"));
+    host.stop();
+}
+
+#[test]
+fn what_a_plugin_wrote_before_it_failed_stands_in_its_log() {
+    let (files, host) = hosting("failing-log");
+    files.put("plugins/web.wasm", &stamped::falling(2));
+    becomes_active(&files, "web", &stamped::falling(2));
+    let failed = decides(&files, &host, "web");
+    let message = failed.strip_prefix("failed: ").expect("it fails");
+    let lines = files.balm_says(&["plugin", "logs", "web"]);
+    let first = message.lines().next().expect("it says how");
+    assert!(lines.contains(" failed ") && lines.contains(first), "{first:?} in {lines}");
+    host.stop();
+}
+
 /// Other files come into force: the host has looked twice at all that lay there before.
 fn looks_twice(files: &Files, version: u64) {
     files.put("plugins/other.wasm", &stamped::version(version));

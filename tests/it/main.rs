@@ -10,6 +10,7 @@ mod backup;
 mod bad_data;
 mod bad_input;
 mod bad_plugins;
+mod closed_output;
 mod commands;
 mod compile;
 mod corpus;

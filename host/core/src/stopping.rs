@@ -48,18 +48,22 @@ impl Batch<'_> {
                     .into(),
             ));
         }
-        let mut waits = None;
+        let (mut told, mut waits) = (Vec::new(), false);
         for (stop, _) in stops {
             match self.missing(stop, by) {
-                0 => self.release(stop, by.clone(), backlog.unwrap_or_default()),
+                0 => {
+                    self.release(stop, by.clone(), backlog.unwrap_or_default());
+                    told.push(format!("stop {stop} is released"));
+                }
                 missing => {
                     self.add(Fact::ReleaseAsked(ReleaseAsked { stop, by: by.clone(), missing }));
                     let people = if missing == 1 { "person" } else { "people" };
-                    waits = Some(format!("stop {stop} is not released yet: it takes {missing} more {people}"));
+                    told.push(format!("stop {stop} is not released yet: it takes {missing} more {people}"));
+                    waits = true;
                 }
             }
         }
-        waits.map_or(Ok(()), |why| Err(Reply::Waits(self.state.seq, why)))
+        if waits { Err(Reply::Waits(self.state.seq, told.join("; "))) } else { Ok(()) }
     }
 
     /// How many further people it takes to release a stop, if this one says so too.
@@ -233,6 +237,29 @@ mod tests {
         assert!(matches!(ask("ada", 0), (kinds, Reply::Waits(..)) if kinds == ["release-asked"]), "the same person");
         assert!(matches!(ask("bob", 3_600_000), (kinds, Reply::Waits(..)) if kinds == ["release-asked"]), "too late");
         assert!(matches!(ask("ada", 3_599_999), (kinds, Reply::Recorded(_)) if kinds == ["stop-released"]));
+    }
+
+    #[test]
+    fn a_release_that_waits_tells_of_every_stop_that_was_named() {
+        let mut bench = Bench::new();
+        bench.configure(|configuration, _| configuration.guardrails.release.people = 2);
+        let scope = || StopScope::Policy(fixture::policy_name());
+        let (first, second) = (bench.stop(scope()), bench.stop(scope()));
+        let mut ask = |resume: Resume, who: &str| {
+            let by = Person { who: who.into(), why: "mended".into() };
+            bench.engine.take(Input::Resume(resume, None, by), bench.now).reply
+        };
+        let Reply::Waits(_, told) = ask(Resume::Scope(scope()), "ada") else { panic!("it takes two") };
+        let waits = |stop: Seq| format!("stop {stop} is not released yet: it takes 1 more person");
+        assert_eq!(told, format!("{}; {}", waits(first), waits(second)));
+        let third = bench.stop(scope());
+        let mut ask = |resume: Resume, who: &str| {
+            let by = Person { who: who.into(), why: "mended".into() };
+            bench.engine.take(Input::Resume(resume, None, by), bench.now).reply
+        };
+        let Reply::Waits(_, told) = ask(Resume::Scope(scope()), "bob") else { panic!("the third takes two as well") };
+        let released = |stop: Seq| format!("stop {stop} is released");
+        assert_eq!(told, format!("{}; {}; {}", released(first), released(second), waits(third)));
     }
 
     fn storm() -> Storm {

@@ -216,8 +216,15 @@ fn asg_name(text: &str) -> Result<Arc<str>, InvalidTarget> {
     }
 }
 
+/// What is told of a text that is no target. Of a long one both ends: what is wrong with it may stand at either.
 fn excerpt(text: &str) -> String {
-    text.chars().take(120).collect()
+    const HEAD: usize = 70;
+    const TAIL: usize = 49;
+    let chars = text.chars().count();
+    if chars <= HEAD + 1 + TAIL {
+        return text.to_owned();
+    }
+    text.chars().take(HEAD).chain(['…']).chain(text.chars().skip(chars - TAIL)).collect()
 }
 
 impl fmt::Display for Target {
@@ -345,5 +352,13 @@ mod tests {
     fn the_name_of_a_group_has_1_to_255_characters() {
         let group = |length: usize| FLEET.replace("fleet", &"x".repeat(length)).parse::<Target>();
         assert!(group(0).is_err() && group(1).is_ok() && group(255).is_ok() && group(256).is_err());
+    }
+
+    #[test]
+    fn of_a_long_text_that_is_no_target_both_ends_are_told() {
+        let text = format!("arn:aws:ecs:eu-central-1:123456789012:servce/{}/web", "x".repeat(200));
+        let told = text.parse::<Target>().expect_err("it is no target").to_string();
+        assert!(told.contains("arn:aws:ecs:eu-central-1:123456789012:servce/x") && told.contains("x…x"), "{told}");
+        assert!(told.contains("x/web"), "{told}");
     }
 }

@@ -15,10 +15,10 @@ use tokio::sync::mpsc;
 use super::{
     Admin,
     auth::Reader,
-    problem::{Fields, Problem},
+    problem::{Fields, PROBLEM, Problem, Written},
     schema::{self, Number},
 };
-use crate::journal::{Log, Position};
+use crate::journal::{Log, LogError, Position};
 
 /// Listeners at once: each holds a connection for as long as it likes.
 pub(super) const LISTENERS: usize = 32;
@@ -38,7 +38,8 @@ const STALLED: Duration = Duration::from_secs(60);
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Start {
-    /// Begin with this record; without it, and without the header Last-Event-ID, with the next one.
+    /// Begin with this record, or wait for it if it is the next one; without it, and without the header Last-Event-ID, with the
+    /// next one.
     #[param(schema_with = schema::number, required = false)]
     from: Option<Number>,
     /// Only records of this kind.
@@ -49,7 +50,8 @@ pub(super) struct Start {
 /// Follow the journal.
 ///
 /// Every record is an event: its id is the record's number, its type the kind, its data the record. A client that comes
-/// back sends the header Last-Event-ID, as browsers do by themselves, and misses nothing.
+/// back sends the header Last-Event-ID, as browsers do by themselves, and misses nothing: it counts before `from`, which such a
+/// client repeats.
 #[utoipa::path(
     get, path = "/v1/events", tag = "records", security(("token" = ["viewer"])),
     params(Start, ("Last-Event-ID" = Option<String>, Header, description = "Begin behind this record.")),
@@ -57,6 +59,10 @@ pub(super) struct Start {
         (
             status = 200, description = "Events, until the client or the host ends.",
             content_type = "text/event-stream", body = String,
+        ),
+        (
+            status = 404, description = "The record to begin with is not there and is not the next one, or is no longer kept.",
+            body = Written, content_type = PROBLEM,
         ),
     ),
 )]
@@ -71,7 +77,8 @@ pub(super) async fn follow_events(
     let place = place.map_err(|_| Problem::unavailable(format!("{LISTENERS} clients listen already")))?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let last = last.map(str::parse::<Number>).transpose().map_err(|error| Problem::malformed(error.to_string()))?;
-    let from = from.map(Number::seq).or_else(|| last.map(|last| last.seq().next()));
+    // Whoever comes back asks as at first, with `from`, and says in the header how far it has come.
+    let from = last.map(|last| last.seq().next()).or(from.map(Number::seq));
     let lines = follow(&admin, from)?;
     let events = stream::unfold((lines, place), |(mut lines, place)| async {
         let piece = lines.recv().await?;
@@ -100,9 +107,19 @@ fn event_of((record, json): (Record, String)) -> Event {
 }
 
 /// Whole lines of the journal from a record on, or from now on, until the host ends or nobody takes them.
+///
+/// The next record can be waited for. One behind it is a mistake: whoever has seen the one before has seen another journal, or one
+/// whose end is lost, and must not miss without a word what was written instead.
 pub(super) fn follow(admin: &Admin, from: Option<Seq>) -> Result<mpsc::Receiver<Vec<u8>>, Problem> {
+    let next = admin.log.durable().seq.next();
+    if let Some(from) = from.filter(|from| *from > next) {
+        return Err(Problem::absent(format!("there is no record {from} to begin with: the next one is {next}")));
+    }
     let start = from.map(|from| admin.log.position(from.max(Seq::ZERO.next()))).transpose();
-    let start = start.map_err(|error| Problem::unavailable(error.to_string()))?;
+    let start = start.map_err(|error| match error {
+        LogError::Dropped(_) => Problem::absent(error.to_string()),
+        error => Problem::unavailable(error.to_string()),
+    })?;
     let start = start.unwrap_or_else(|| admin.log.end());
     let (sender, receiver) = mpsc::channel(PIECES);
     let (log, mut ending) = (Arc::clone(&admin.log), admin.ending.clone());

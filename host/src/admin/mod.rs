@@ -33,6 +33,7 @@ pub(crate) use self::{
     routes_approvals::{ApprovalRequest, ApprovalView, Approvals},
     routes_operate::{NotifyTest, ResumeRequest, StopRequest, Why},
     routes_plugins::{CandidateChoice, Choice, Differences, Example, Lines, PluginVersions},
+    schema::STOP_FOR_MOST_S,
     socket::{SOCKET, bind, serve},
 };
 use crate::{

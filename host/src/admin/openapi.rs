@@ -103,7 +103,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 
 fn add_common_answers(operation: &mut Operation) {
     let (secured, has_body) = (operation.security.is_some(), operation.request_body.is_some());
-    let asks = has_body || operation.parameters.is_some();
+    let asks = secured || has_body || operation.parameters.is_some();
     let common = [
         (asks, "400", "The request cannot be understood."),
         (secured, "401", "No token, or one that nobody has."),

@@ -150,6 +150,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Admin>> for Asked<T> {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
         let bytes = read(body).await?;
+        // What it is made of has names: a list of the same values in their order is none of it, though serde would take one.
+        if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+            return Err(Problem::malformed("the body is not what is asked for: it must be an object"));
+        }
         let read = serde_json::from_slice(&bytes);
         read.map(Self).map_err(|error| Problem::malformed(format!("the body is not what is asked for: {error}")))
     }
@@ -187,6 +191,20 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Admin>> for Fields<T> {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Admin>) -> Result<Self, Problem> {
         let query = Query::try_from_uri(&parts.uri);
         query.map(|Query(fields)| Self(fields)).map_err(|rejection| Problem::malformed(rejection.body_text()))
+    }
+}
+
+/// Nothing stands there: what is not known is a mistake, and not passed over.
+pub(super) struct NoFields;
+
+impl FromRequestParts<Arc<Admin>> for NoFields {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Admin>) -> Result<Self, Problem> {
+        match parts.uri.query() {
+            None | Some("") => Ok(Self),
+            Some(_) => Err(Problem::malformed("this address takes nothing behind a question mark")),
+        }
     }
 }
 

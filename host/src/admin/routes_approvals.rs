@@ -21,9 +21,9 @@ use super::{
     Admin, Done,
     auth::{Approver, Reader},
     done,
-    problem::{Asked, Fields, PROBLEM, Problem, Written},
+    problem::{Asked, Fields, NoFields, PROBLEM, Problem, Written},
     routes_operate::person,
-    schema::{self, Number},
+    schema::{self, Limit, Number},
 };
 use crate::engine::Ended;
 
@@ -44,7 +44,7 @@ pub(super) struct Which {
     cursor: Option<Number>,
     /// How many at most: 1 to 200, otherwise 50.
     #[param(schema_with = limit, required = false)]
-    limit: Option<Number>,
+    limit: Option<Limit>,
 }
 
 fn limit() -> utoipa::openapi::schema::Object {
@@ -218,6 +218,7 @@ impl ApprovalView {
 pub(super) async fn give_approval(
     State(admin): State<Arc<Admin>>,
     approver: Approver,
+    _: NoFields,
     Asked(asked): Asked<ApprovalRequest>,
 ) -> Result<Json<Done>, Problem> {
     say(&admin, approver, Saying::Yes, asked).await
@@ -238,6 +239,7 @@ pub(super) async fn give_approval(
 pub(super) async fn withdraw_approval(
     State(admin): State<Arc<Admin>>,
     approver: Approver,
+    _: NoFields,
     Asked(asked): Asked<ApprovalRequest>,
 ) -> Result<Json<Done>, Problem> {
     say(&admin, approver, Saying::Withdrawn, asked).await
@@ -258,6 +260,7 @@ pub(super) async fn withdraw_approval(
 pub(super) async fn deny_approval(
     State(admin): State<Arc<Admin>>,
     approver: Approver,
+    _: NoFields,
     Asked(asked): Asked<ApprovalRequest>,
 ) -> Result<Json<Done>, Problem> {
     say(&admin, approver, Saying::No, asked).await

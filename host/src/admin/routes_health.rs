@@ -12,7 +12,13 @@ use balm_core::name::Seq;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Admin, auth::Scraper, metrics, problem::Problem, routes_state::Checked};
+use super::{
+    Admin,
+    auth::Scraper,
+    metrics,
+    problem::{NoFields, Problem},
+    routes_state::Checked,
+};
 
 /// How long the engine may be busy with one group before the host is not ready: a slow disk takes seconds.
 const BUSY_MOST: Duration = Duration::from_secs(15);
@@ -90,6 +96,7 @@ pub(super) async fn get_readiness(State(admin): State<Arc<Admin>>) -> (StatusCod
 pub(super) async fn get_metrics(
     State(admin): State<Arc<Admin>>,
     _: Scraper,
+    _: NoFields,
 ) -> Result<([(HeaderName, &'static str); 1], String), Problem> {
     Ok(([(CONTENT_TYPE, metrics::MEDIA_TYPE)], metrics::write(&admin)))
 }

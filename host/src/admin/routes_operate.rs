@@ -22,7 +22,7 @@ use super::{
     Admin, Done,
     auth::{Caller, Operator, Reader},
     done,
-    problem::{Asked, PROBLEM, Problem, Written},
+    problem::{Asked, NoFields, PROBLEM, Problem, Written},
     schema::{self, Number},
 };
 use crate::{clock, engine::Ended, reload::Wish, status::Stop};
@@ -114,7 +114,7 @@ impl ToSchema for ResumeRequest {
     get, path = "/v1/stops", tag = "operate", security(("token" = ["viewer"])),
     responses((status = 200, description = "The stops in force, oldest first.", body = Stops)),
 )]
-pub(super) async fn list_stops(State(admin): State<Arc<Admin>>, _: Reader) -> Json<Stops> {
+pub(super) async fn list_stops(State(admin): State<Arc<Admin>>, _: Reader, _: NoFields) -> Json<Stops> {
     Json(Stops { stops: admin.status.view().stops })
 }
 
@@ -131,6 +131,7 @@ pub(super) async fn list_stops(State(admin): State<Arc<Admin>>, _: Reader) -> Js
 pub(super) async fn engage_stop(
     State(admin): State<Arc<Admin>>,
     Operator(caller): Operator,
+    _: NoFields,
     Asked(StopRequest { scope, why, for_s }): Asked<StopRequest>,
 ) -> Result<Json<Done>, Problem> {
     let by = person(caller, why)?;
@@ -179,6 +180,7 @@ pub(super) async fn engage_stop(
 pub(super) async fn release_stops(
     State(admin): State<Arc<Admin>>,
     Operator(caller): Operator,
+    _: NoFields,
     Asked(ResumeRequest { stop, scope, backlog, why }): Asked<ResumeRequest>,
 ) -> Result<Json<Done>, Problem> {
     let resume = match (stop, scope) {
@@ -218,6 +220,7 @@ pub(super) async fn release_stops(
 pub(super) async fn accept_clock(
     State(admin): State<Arc<Admin>>,
     Operator(caller): Operator,
+    _: NoFields,
     Asked(Why { why }): Asked<Why>,
 ) -> Result<Json<Done>, Problem> {
     match admin.inbox.ask(Input::ClockAccepted(person(caller, why)?)).await {
@@ -240,6 +243,7 @@ pub(super) async fn accept_clock(
 pub(super) async fn reload(
     State(admin): State<Arc<Admin>>,
     Operator(caller): Operator,
+    _: NoFields,
     Asked(Why { why }): Asked<Why>,
 ) -> Result<Json<Done>, Problem> {
     admin.reload.ask(Wish::Reload, person(caller, why)?).await.map(done).map_err(Problem::conflict)
@@ -258,6 +262,7 @@ pub(super) async fn reload(
 pub(super) async fn test_notifier(
     State(admin): State<Arc<Admin>>,
     Operator(caller): Operator,
+    _: NoFields,
     Asked(NotifyTest { notifier }): Asked<NotifyTest>,
 ) -> Result<Json<Done>, Problem> {
     admin.notifiers.test(&notifier, &caller.who).await.map(done).map_err(Problem::conflict)

@@ -26,7 +26,7 @@ use super::{
     Admin, Done, Why,
     auth::{Installer, Operator, Reader},
     done,
-    problem::{self, Asked, Fields, Named, PROBLEM, Problem, Written},
+    problem::{self, Asked, Fields, Named, NoFields, PROBLEM, Problem, Written},
     routes_operate::person,
     schema,
 };
@@ -193,6 +193,7 @@ pub(crate) struct Lines {
 pub(super) async fn show_plugin(
     State(admin): State<Arc<Admin>>,
     _: Reader,
+    _: NoFields,
     Named(name): Named,
 ) -> Result<Json<PluginVersions>, Problem> {
     let plugin = read_name(&name)?;
@@ -245,6 +246,7 @@ pub(super) async fn push_version(
 pub(super) async fn activate_version(
     State(admin): State<Arc<Admin>>,
     Installer(caller): Installer,
+    _: NoFields,
     Named(name): Named,
     Asked(Choice { digest, why }): Asked<Choice>,
 ) -> Result<Json<Done>, Problem> {
@@ -264,6 +266,7 @@ pub(super) async fn activate_version(
 pub(super) async fn roll_back_plugin(
     State(admin): State<Arc<Admin>>,
     Operator(caller): Operator,
+    _: NoFields,
     Named(name): Named,
     Asked(Why { why }): Asked<Why>,
 ) -> Result<Json<Done>, Problem> {
@@ -285,6 +288,7 @@ pub(super) async fn roll_back_plugin(
 pub(super) async fn disable_plugin(
     State(admin): State<Arc<Admin>>,
     Operator(caller): Operator,
+    _: NoFields,
     Named(name): Named,
     Asked(Why { why }): Asked<Why>,
 ) -> Result<Json<Done>, Problem> {
@@ -303,6 +307,7 @@ pub(super) async fn disable_plugin(
 pub(super) async fn read_log(
     State(admin): State<Arc<Admin>>,
     _: Reader,
+    _: NoFields,
     Named(name): Named,
 ) -> Result<Json<Lines>, Problem> {
     Ok(Json(Lines { lines: admin.said.of(&read_name(&name)?) }))
@@ -323,6 +328,7 @@ pub(super) async fn read_log(
 pub(super) async fn name_candidate(
     State(admin): State<Arc<Admin>>,
     Installer(caller): Installer,
+    _: NoFields,
     Named(name): Named,
     Asked(CandidateChoice { digest, why }): Asked<CandidateChoice>,
 ) -> Result<Json<Done>, Problem> {
@@ -342,6 +348,7 @@ pub(super) async fn name_candidate(
 pub(super) async fn show_differences(
     State(admin): State<Arc<Admin>>,
     _: Reader,
+    _: NoFields,
     Named(name): Named,
 ) -> Result<Json<Differences>, Problem> {
     let plugin = read_name(&name)?;

@@ -19,8 +19,8 @@ use utoipa::ToSchema;
 use super::{
     Admin,
     auth::Reader,
-    problem::{Fields, Named, PROBLEM, Problem, Written},
-    schema::{self, Number},
+    problem::{Fields, Named, NoFields, PROBLEM, Problem, Written},
+    schema::{self, Limit, Number},
 };
 use crate::audit::{Audit, AuditError, Room};
 
@@ -72,7 +72,7 @@ pub(super) struct Which {
     cursor: Option<Number>,
     /// How many at most: 1 to 1,000, otherwise 100.
     #[param(schema_with = limit, required = false)]
-    limit: Option<Number>,
+    limit: Option<Limit>,
 }
 
 fn limit() -> utoipa::openapi::schema::Object {
@@ -160,6 +160,7 @@ pub(super) async fn list_records(
 pub(super) async fn get_record(
     State(admin): State<Arc<Admin>>,
     _: Reader,
+    _: NoFields,
     Named(seq): Named,
 ) -> Result<Json<Box<RawValue>>, Problem> {
     let seq = read_number(&seq)?;
@@ -190,7 +191,7 @@ pub(super) struct Piece {
     cursor: Option<Number>,
     /// How many at most: 1 to 1,000, otherwise 1,000.
     #[param(schema_with = limit, required = false)]
-    limit: Option<Number>,
+    limit: Option<Limit>,
 }
 
 /// A whole episode: alert, capsules, looks, verdicts, attempts, results, verifications, notices.
@@ -263,6 +264,7 @@ pub(super) struct IntentChain {
 pub(super) async fn get_intent(
     State(admin): State<Arc<Admin>>,
     _: Reader,
+    _: NoFields,
     Named(intent): Named,
 ) -> Result<Json<IntentChain>, Problem> {
     let read = |text: &str| {

@@ -22,8 +22,8 @@ use utoipa::ToSchema;
 use super::{
     About, Admin,
     auth::Reader,
-    problem::{Fields, Problem},
-    schema::{self, Number},
+    problem::{Fields, NoFields, Problem},
+    schema::{self, Limit, Number},
 };
 use crate::{
     journal::Log,
@@ -52,6 +52,8 @@ pub(super) struct Report {
     checked: Checked,
     /// Everything is stopped.
     stopped: bool,
+    /// What lies in the files of the configuration and is not in force, and why: what was in force before stays.
+    refused: Vec<String>,
     #[serde(flatten)]
     view: View,
 }
@@ -83,13 +85,14 @@ impl Checked {
     get, path = "/v1/status", tag = "state", security(("token" = ["viewer"])),
     responses((status = 200, description = "Numbers, stops, policies, plugins and accounts.", body = Report)),
 )]
-pub(super) async fn get_status(State(admin): State<Arc<Admin>>, _: Reader) -> Json<Report> {
+pub(super) async fn get_status(State(admin): State<Arc<Admin>>, _: Reader, _: NoFields) -> Json<Report> {
     Json(Report {
         about: admin.about.clone(),
         numbers: admin.status.numbers(),
         audit_seq: admin.audit.head(),
         checked: Checked::by(&admin),
         stopped: admin.kill_switch.is_engaged(),
+        refused: admin.shown.refused(),
         view: admin.status.view(),
     })
 }
@@ -105,7 +108,7 @@ pub(super) struct Policies {
     get, path = "/v1/policies", tag = "state", security(("token" = ["viewer"])),
     responses((status = 200, description = "Policies and how far they may go, by name.", body = Policies)),
 )]
-pub(super) async fn list_policies(State(admin): State<Arc<Admin>>, _: Reader) -> Json<Policies> {
+pub(super) async fn list_policies(State(admin): State<Arc<Admin>>, _: Reader, _: NoFields) -> Json<Policies> {
     Json(Policies { policies: admin.status.view().policies })
 }
 
@@ -120,7 +123,7 @@ pub(super) struct Plugins {
     get, path = "/v1/plugins", tag = "state", security(("token" = ["viewer"])),
     responses((status = 200, description = "Plugins, by name.", body = Plugins)),
 )]
-pub(super) async fn list_plugins(State(admin): State<Arc<Admin>>, _: Reader) -> Json<Plugins> {
+pub(super) async fn list_plugins(State(admin): State<Arc<Admin>>, _: Reader, _: NoFields) -> Json<Plugins> {
     Json(Plugins { plugins: admin.status.view().plugins })
 }
 
@@ -137,7 +140,7 @@ pub(super) struct Which {
     cursor: Option<Number>,
     /// How many at most: 1 to 200, otherwise 100.
     #[param(schema_with = limit, required = false)]
-    limit: Option<Number>,
+    limit: Option<Limit>,
 }
 
 fn limit() -> utoipa::openapi::schema::Object {
@@ -160,7 +163,7 @@ pub(super) struct WhichEpisodes {
     cursor: Option<Number>,
     /// How many at most: 1 to 200, otherwise 100.
     #[param(schema_with = limit, required = false)]
-    limit: Option<Number>,
+    limit: Option<Limit>,
 }
 
 fn phase() -> utoipa::openapi::schema::Object {

@@ -61,6 +61,25 @@ impl FromStr for Number {
     }
 }
 
+/// How many are asked for, as it is written in addresses.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Limit(usize);
+
+/// Why a text says not how many.
+#[derive(Debug, thiserror::Error)]
+#[error("limit says how many at most: it is a number from 1 on, written in digits")]
+pub(super) struct NoLimit;
+
+impl TryFrom<String> for Limit {
+    type Error = NoLimit;
+
+    fn try_from(text: String) -> Result<Self, NoLimit> {
+        let number: Number = text.parse().map_err(|_| NoLimit)?;
+        usize::try_from(number.0).map(Self).map_err(|_| NoLimit)
+    }
+}
+
 pub(crate) fn number() -> Object {
     let number = ObjectBuilder::new().schema_type(Type::Integer);
     number.minimum(Some(0)).maximum(Some(NUMBER_MOST)).build()
@@ -83,10 +102,11 @@ pub(super) fn limit(most: usize) -> Object {
 }
 
 /// How many are asked for, or as many as usual.
-pub(super) fn read_limit(limit: Option<Number>, usual: usize, most: usize) -> Result<usize, Problem> {
-    let limit = limit.map_or(Some(usual), |Number(limit)| usize::try_from(limit).ok());
-    let limit = limit.filter(|limit| (1..=most).contains(limit));
-    limit.ok_or_else(|| Problem::malformed(format!("limit must be from 1 to {most}")))
+pub(super) fn read_limit(limit: Option<Limit>, usual: usize, most: usize) -> Result<usize, Problem> {
+    let limit = limit.map_or(usual, |Limit(limit)| limit);
+    Some(limit)
+        .filter(|limit| (1..=most).contains(limit))
+        .ok_or_else(|| Problem::malformed(format!("limit must be from 1 to {most}")))
 }
 
 pub(crate) fn name() -> Object {
@@ -156,7 +176,7 @@ pub(super) fn seconds() -> Object {
 }
 
 /// The longest time of a stop that ends by itself: longer is until somebody says so.
-pub(super) const STOP_FOR_MOST_S: u64 = 30 * 24 * 3600;
+pub(crate) const STOP_FOR_MOST_S: u64 = 30 * 24 * 3600;
 
 /// A record, as the journal has it.
 pub(super) enum Record {}

@@ -11,7 +11,7 @@ use balm_core::{
 };
 use clap::Args;
 
-use super::{Place, client, client::Client, say_done, show};
+use super::{Place, client::Client, out, say_done, show};
 use crate::{
     admin::{ApprovalRequest, ApprovalView, Approvals},
     clock,
@@ -87,7 +87,7 @@ pub(super) fn list(place: &Place, json: bool) -> anyhow::Result<()> {
         let now = clock::wall();
         approvals.iter().map(|approval| words(approval, now)).collect::<Vec<_>>().join("\n")
     };
-    client::write_out(text.as_bytes())?;
+    out::write(text)?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     fs::{self, File},
     io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -17,7 +18,13 @@ use balm_core::{
 };
 use clap::Subcommand;
 
-use super::{Place, client, client::Client, find, show, verify};
+use super::{
+    Place,
+    client::Client,
+    find,
+    out::{self, Reader, say},
+    show, verify,
+};
 use crate::{export, journal, plugins};
 
 #[derive(Debug, Subcommand)]
@@ -101,27 +108,35 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 fn tail(client: &Client, from: Option<u64>, most: usize, json: bool, no_follow: bool) -> anyhow::Result<()> {
+    let asked = from.map(Seq);
     let from = from.map_or_else(String::new, |from| format!("&from={from}"));
     // What is there comes from the audit database, what comes is followed in the journal.
     let page = client.get(&format!("/records?most={most}{from}"))?;
     let mut next = None;
     for line in page.split(|c| *c == b'\n').filter(|line| !line.is_empty()) {
         next = line::split(line).and_then(|(_, json)| line::glance(json)).map(|glance| glance.seq.next());
-        client::write_out(render(line, json).as_bytes())?;
+        if out::write(render(line, json))? == Reader::Gone {
+            return Ok(());
+        }
     }
     if no_follow {
         return Ok(());
     }
-    let path = next.map_or_else(|| "/tail".to_owned(), |next| format!("/tail?from={next}"));
+    let path = next.or(asked).map_or_else(|| "/tail".to_owned(), |next| format!("/tail?from={next}"));
     let mut rest = Vec::new();
+    let mut written = Ok(Reader::Listens);
     client.follow(&path, |bytes| {
         rest.extend_from_slice(bytes);
         while let Some(end) = rest.iter().position(|c| *c == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
-            client::write_out(render(&line[..end], json).as_bytes())?;
+            written = out::write(render(&line[..end], json));
+            if !matches!(written, Ok(Reader::Listens)) {
+                return ControlFlow::Break(());
+            }
         }
-        Ok(())
+        ControlFlow::Continue(())
     })?;
+    written?;
     Ok(())
 }
 
@@ -139,9 +154,9 @@ fn tail_of_journal(data: &Path, from: Option<u64>, most: usize, json: bool) -> a
     })?;
     lines.truncate(most);
     for line in lines {
-        client::write_out(render(&line, json).as_bytes())?;
+        out::write(render(&line, json))?;
     }
-    eprintln!("no host runs: these records are the journal's, and none will follow");
+    out::aside("no host runs: these records are the journal's, and none will follow");
     Ok(())
 }
 
@@ -159,11 +174,11 @@ fn render(line: &[u8], json: bool) -> String {
 fn show_chain(place: &Place, id: &str, json: bool) -> anyhow::Result<ExitCode> {
     let lines = chain(place, id)?;
     if lines.is_empty() {
-        println!("there is no record {id}");
+        say!("there is no record {id}")?;
         return Ok(ExitCode::FAILURE);
     }
     for line in lines {
-        client::write_out(render(&line, json).as_bytes())?;
+        out::write(render(&line, json))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -203,7 +218,7 @@ fn write_export(data: &Path, to: Option<&Path>, plugins: Option<&Path>) -> anyho
             let file = File::create_new(path).with_context(|| format!("{} cannot be written", path.display()))?;
             Box::new(io::BufWriter::new(file))
         }
-        None => Box::new(io::BufWriter::new(io::stdout().lock())),
+        None => Box::new(out::in_pieces()),
     };
     let name = to.map_or_else(|| "the standard output".to_owned(), |path| path.display().to_string());
     let mut versions = BTreeSet::new();

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    client,
+    out,
     past::{FOUND, Past},
     show::printable,
 };
@@ -64,7 +64,7 @@ pub(super) fn run(backtest: &Backtest) -> anyhow::Result<ExitCode> {
     }
     let found = replay::backtest(&history, &survey, &shelf, &candidate)?;
     let text = if backtest.json { format!("{}\n", in_json(&found)) } else { in_words(&found) };
-    client::write_out(text.as_bytes())?;
+    out::write(text)?;
     Ok(if found.does_the_same() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    client,
+    out,
     past::{Past, Which},
 };
 use crate::replay::{self, Case};
@@ -47,7 +47,7 @@ pub(super) fn run(capsule: &Capsule) -> anyhow::Result<ExitCode> {
     if texts.is_empty() {
         bail!("{} names no evaluation: give the number of a record `evaluated`, an intent, or an episode", capsule.id);
     }
-    client::write_out(texts.join("\n").as_bytes())?;
+    out::write(texts.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

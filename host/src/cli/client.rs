@@ -1,7 +1,7 @@
 //! Asking the running host over its socket.
 
 use std::{
-    io::{self, Write},
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -74,13 +74,13 @@ impl Client {
     }
 
     /// Hand each piece of an answer that does not end to `each`, until that does not want more.
-    pub(super) fn follow(&self, path: &str, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), Error> {
+    pub(super) fn follow(&self, path: &str, mut each: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), Error> {
         block_on(async {
             let mut body = self.send(Method::GET, path, Bytes::new()).await?.into_body();
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(broken)?;
                 if let Some(data) = frame.data_ref()
-                    && each(data).is_err()
+                    && each(data).is_break()
                 {
                     return Ok(());
                 }
@@ -130,11 +130,4 @@ fn block_on<F: Future>(future: F) -> Result<F::Output, Error> {
 
 fn broken(error: impl std::fmt::Display) -> Error {
     Error::Broken(error.to_string())
-}
-
-/// Write to the standard output, line by line as it comes.
-pub(super) fn write_out(bytes: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
 }

@@ -18,8 +18,16 @@ use balm_core::{
 };
 use serde::Serialize;
 
-use super::{Place, audit, client, client::Client, show};
+use super::{
+    Place, audit,
+    client::Client,
+    out::{self, say},
+    show,
+};
 use crate::journal;
+
+/// What the check of the bounds finds where not a bound but the group itself is in the way.
+const BY_THE_GROUP: &str = "the group's own ";
 
 /// Among so many of the last records the newest alert is looked for.
 const NEWEST_AMONG: usize = 10_000;
@@ -50,6 +58,17 @@ struct Told {
     acted: bool,
     /// What was proposed and what became of it, a sentence each.
     words: Vec<String>,
+    /// Every check of the guard and what it found, when it was judged last.
+    checks: Vec<Checked>,
+}
+
+/// How much is told in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// The story.
+    Story,
+    /// And every check of the guard.
+    Checks,
 }
 
 /// What became of an intent.
@@ -72,7 +91,7 @@ enum Outcome {
 }
 
 /// Tell the story of an episode or of one intent; of the newest alert if none is named.
-pub(super) fn run(place: &Place, id: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn run(place: &Place, id: Option<&str>, json: bool, detail: Detail) -> anyhow::Result<ExitCode> {
     let id = match id {
         Some(id) => id.to_owned(),
         None => newest(place)?.context("no alert has come in yet: `balm send` sends a sample")?.to_string(),
@@ -82,23 +101,37 @@ pub(super) fn run(place: &Place, id: Option<&str>, json: bool) -> anyhow::Result
         let (_, json) = line::split(&line).context("a line of the audit cannot be read")?;
         records.push(line::read_json(json).context("a record cannot be read")?.0);
     }
-    let Some(mut story) = tell(&records) else {
-        println!("record {id} belongs to no alert: `balm audit show {id}` shows it");
-        return Ok(ExitCode::FAILURE);
+    match named(&records, &id) {
+        Ok(story) if json => out::write(format!("{}\n", serde_json::to_string(&story)?))?,
+        Ok(story) => out::write(story.text(detail))?,
+        Err(why) if json => return unexplained(&serde_json::json!({ "detail": why }).to_string()),
+        Err(why) => return unexplained(&why),
     };
-    if let Ok(intent) = id.parse::<IntentId>() {
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unexplained(why: &str) -> anyhow::Result<ExitCode> {
+    say!("{why}")?;
+    Ok(ExitCode::FAILURE)
+}
+
+/// What the records say of what was named, or why they say nothing of it.
+fn named(records: &[Record], id: &str) -> Result<Story, String> {
+    let intent = id.parse::<IntentId>().ok();
+    let seq = intent.map_or_else(|| id.to_owned(), |intent| intent.proposed.to_string());
+    if records.is_empty() {
+        return Err(format!("there is no record {seq}: not yet, or no longer"));
+    }
+    let story = tell(records);
+    let mut story =
+        story.ok_or_else(|| format!("record {seq} belongs to no alert: `balm audit show {seq}` shows it"))?;
+    if let Some(intent) = intent {
         story.intents.retain(|told| told.intent == intent);
         if story.intents.is_empty() {
-            println!("record {} proposes no intent {intent}", intent.proposed);
-            return Ok(ExitCode::FAILURE);
+            return Err(format!("record {seq} proposes no intent {intent}"));
         }
     }
-    if json {
-        client::write_out(format!("{}\n", serde_json::to_string(&story)?).as_bytes())?;
-    } else {
-        client::write_out(story.text().as_bytes())?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(story)
 }
 
 /// The episode of the newest alert, or the record of one that belongs to none.
@@ -229,6 +262,7 @@ impl Story {
             check: None,
             acted: false,
             words: vec![first, format!("It asks for {action} {parameters} on {target}{provided}.")],
+            checks: Vec::new(),
         });
     }
 
@@ -302,7 +336,7 @@ impl Story {
         }
     }
 
-    fn text(&self) -> String {
+    fn text(&self, detail: Detail) -> String {
         let mut text = String::new();
         let mut paragraph = |title: &str, words: &[String]| {
             text.push_str(&show::printable(title));
@@ -314,6 +348,12 @@ impl Story {
         paragraph(&format!("episode {}", self.episode), &self.words);
         for told in &self.intents {
             paragraph(&format!("intent {}: {}", told.intent, told.outcome.word()), &told.words);
+            let checks: Vec<String> = told.checks.iter().map(show::check).collect();
+            match detail {
+                Detail::Checks if checks.is_empty() => paragraph("it has not been judged", &[]),
+                Detail::Checks => paragraph("every check, when it was judged last", &checks),
+                Detail::Story => {}
+            }
         }
         text
     }
@@ -338,6 +378,7 @@ fn call_words(result: &CallResult) -> String {
 
 impl Told {
     fn judged(&mut self, judged: &IntentJudged) {
+        self.checks.clone_from(&judged.checks);
         let failed: Vec<&Checked> = judged.checks.iter().filter(|checked| !checked.passed).collect();
         let found = |name| judged.checks.iter().find(|checked| checked.check == name).map_or("", |c| c.found.as_str());
         match &judged.verdict {
@@ -364,14 +405,14 @@ impl Told {
                 self.outcome = Outcome::Refused;
                 self.check = Some(*check);
                 self.words.push(format!("It was refused by the check {check}: {}.", found(*check)));
-                self.words.push(advice(*check).into());
+                self.words.push(advice(*check, found(*check)).into());
                 let others = failed.iter().filter(|other| other.check != *check);
                 self.words.extend(others.map(|other| {
                     format!(
                         "The check {} would have refused it as well: {}. {}",
                         other.check,
                         other.found,
-                        advice(other.check)
+                        advice(other.check, &other.found)
                     )
                 }));
             }
@@ -380,8 +421,12 @@ impl Told {
 }
 
 /// What to do about a check that refuses.
-const fn advice(check: CheckName) -> &'static str {
+fn advice(check: CheckName, found: &str) -> &'static str {
     match check {
+        // The group's own numbers are AWS's matter: no bound of ours moves them.
+        CheckName::Bounds if found.contains(BY_THE_GROUP) => {
+            "The group's own minimum and maximum hold whatever a [[bound]] says: change them in AWS, if the policy is to go further."
+        }
         CheckName::Stop => {
             "`balm status` shows the stops, `balm resume` ends them; a [[freeze]] in guardrails/limits.toml ends by itself."
         }
@@ -486,7 +531,7 @@ mod tests {
         let story = tell(&[opened(), evaluated(false), judged(&json!({ "refused": "limits" }), &failed)]);
         let told = &story.as_ref().expect("a story").intents[0];
         assert_eq!((told.outcome, told.check, told.acted), (Outcome::Refused, Some(CheckName::Limits), false));
-        let text = story.as_ref().expect("a story").text();
+        let text = story.as_ref().expect("a story").text(Detail::Story);
         for words in [
             "HighCpu fired (source grafana, alertname=HighCpu)",
             "Policy web-cpu was asked because the alert fired, and proposed intent 8.0: web is saturated.",
@@ -532,10 +577,26 @@ mod tests {
         let story = tell(&[opened(), evaluated(true)]).expect("a story");
         assert_eq!(story.intents[0].outcome, Outcome::NotFollowed);
         let ignored = tell(&[alert(&json!({ "ignored": { "why": "it is a test" } }))]).expect("a story");
-        assert!(ignored.text().contains("HighCpu came in and was ignored: it is a test."), "{}", ignored.text());
+        assert!(
+            ignored.text(Detail::Story).contains("HighCpu came in and was ignored: it is a test."),
+            "{}",
+            ignored.text(Detail::Story)
+        );
         let nobody = tell(&[alert(&json!({ "opened": { "concerned": [] } }))]).expect("a story");
-        assert!(nobody.text().contains("No policy matches it"), "{}", nobody.text());
+        assert!(nobody.text(Detail::Story).contains("No policy matches it"), "{}", nobody.text(Detail::Story));
         assert!(tell(&[]).is_none());
+    }
+
+    #[test]
+    fn no_bound_of_ours_is_advised_where_the_group_itself_is_in_the_way() {
+        let advised = |found: &str| {
+            let story =
+                tell(&[opened(), evaluated(false), judged(&json!({ "refused": "bounds" }), &[("bounds", found)])]);
+            story.expect("a story").text(Detail::Story)
+        };
+        let own = advised("7 is above the group's own maximum of 6");
+        assert!(own.contains("change them in AWS") && !own.contains("must cover it"), "{own}");
+        assert!(advised("7 is above the maximum of 6").contains("A [[bound]] in guardrails/limits.toml must cover it"));
     }
 
     #[test]

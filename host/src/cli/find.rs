@@ -6,20 +6,46 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow, process::ExitCode};
 
-use anyhow::anyhow;
 use balm_core::{
+    action,
     digest::Digest,
     evaluation::{Conclusion, Proposal},
     name::{EpisodeId, IntentId, PluginName, PolicyName, Seq},
-    record::{CallResult, Fact, IntentEnd, Record, Settled, Verdict},
+    record::{CallResult, CheckName, Fact, IntentEnd, Record, Settled, Verdict},
+    target::Target,
     time::Timestamp,
 };
 use clap::Args;
 
-use super::{client, past::Past, show};
+use super::{
+    out::{self, Reader},
+    past::Past,
+    show,
+};
 
 /// Records of one page, unless another number is asked for.
 const PAGE: usize = 100;
+
+/// What [`verdict`] says beside the names of checks.
+const VERDICTS: [&str; 4] = ["admitted", "needs-approval", "observed", "refused"];
+
+/// What [`result`] says.
+const RESULTS: [&str; 14] = [
+    "done",
+    "refused",
+    "not-done",
+    "unknown",
+    "seen",
+    "not-seen",
+    "for-a-person",
+    "verified",
+    "unverified",
+    "failed",
+    "undone",
+    "expired",
+    "denied",
+    "void",
+];
 
 #[derive(Debug, Args)]
 pub(super) struct Find {
@@ -30,7 +56,7 @@ pub(super) struct Find {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     until: Option<Timestamp>,
     /// Only records of this kind, as in intent-judged.
-    #[arg(long)]
+    #[arg(long, value_parser = known_kind)]
     kind: Option<String>,
     /// Only records of alerts with this name or fingerprint.
     #[arg(long, value_name = "NAME|FINGERPRINT")]
@@ -45,17 +71,17 @@ pub(super) struct Find {
     #[arg(long, value_name = "NAME|DIGEST")]
     plugin: Option<String>,
     /// Only records of intents with this action.
-    #[arg(long, value_name = "ACTION")]
+    #[arg(long, value_name = "ACTION", value_parser = known_action)]
     action: Option<String>,
     /// Only records of intents on this target.
-    #[arg(long, value_name = "ARN")]
+    #[arg(long, value_name = "ARN", value_parser = arn)]
     target: Option<String>,
     /// Only verdicts: admitted, needs-approval, observed, refused, or the check that refused.
-    #[arg(long, value_name = "WORD")]
+    #[arg(long, value_name = "WORD", value_parser = known_verdict)]
     verdict: Option<String>,
     /// Only results of calls (done, refused, not-done, unknown, seen, not-seen, for-a-person) and ends of intents (verified,
-    /// unverified, failed, unknown, undone, expired).
-    #[arg(long, value_name = "WORD")]
+    /// unverified, failed, unknown, undone, expired, denied, void).
+    #[arg(long, value_name = "WORD", value_parser = known_result)]
     result: Option<String>,
     /// Go on behind this record.
     #[arg(long, value_name = "NUMBER", default_value = "0")]
@@ -75,12 +101,38 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     time.ok_or_else(|| format!("{text:?} is no time: write it as in 2026-11-01T09:51:03Z"))
 }
 
+/// What no record can hold is a mistake: found nothing is an answer.
+fn known(text: &str, what: &str, words: &[&str]) -> Result<String, String> {
+    let is_known = words.contains(&text);
+    is_known.then(|| text.to_owned()).ok_or_else(|| format!("{text:?} is no {what}; there are {}", words.join(", ")))
+}
+
+fn known_kind(text: &str) -> Result<String, String> {
+    known(text, "kind of record", Fact::KINDS)
+}
+
+fn known_action(text: &str) -> Result<String, String> {
+    known(text, "action", action::NAMES)
+}
+
+fn known_verdict(text: &str) -> Result<String, String> {
+    let checks = CheckName::ALL.map(|check| check.to_string());
+    let words: Vec<&str> = VERDICTS.into_iter().chain(checks.iter().map(String::as_str)).collect();
+    known(text, "verdict", &words)
+}
+
+fn known_result(text: &str) -> Result<String, String> {
+    known(text, "result", &RESULTS)
+}
+
+/// Which targets there are, or were, nobody knows: only how one is written.
+fn arn(text: &str) -> Result<String, String> {
+    text.parse::<Target>().map(|target| target.to_string()).map_err(|error| error.to_string())
+}
+
 pub(super) fn run(find: &Find) -> anyhow::Result<ExitCode> {
-    if let Some(kind) = find.kind.as_ref().filter(|kind| !Fact::KINDS.contains(&kind.as_str())) {
-        return Err(anyhow!("{kind:?} is no kind of record; there are {}", Fact::KINDS.join(", ")));
-    }
     let (mut context, mut found, mut last, mut more) = (Context::default(), 0, Seq::ZERO, false);
-    let mut written = Ok(());
+    let mut written = Ok(Reader::Listens);
     find.past.history()?.some(find.begins(), |record| {
         let about = context.about(record);
         if !find.wants(record, &about) {
@@ -93,12 +145,12 @@ pub(super) fn run(find: &Find) -> anyhow::Result<ExitCode> {
         (found, last) = (found + 1, record.seq);
         let line =
             if find.json { serde_json::to_string(record).map(|json| json + "\n") } else { Ok(show::record(record)) };
-        written = line.map_err(anyhow::Error::from).and_then(|line| Ok(client::write_out(line.as_bytes())?));
-        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        written = line.map_err(anyhow::Error::from).and_then(|line| Ok(out::write(line)?));
+        if matches!(written, Ok(Reader::Listens)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     written?;
     if more {
-        eprintln!("there are more: go on with --after {last}");
+        out::aside(&format!("there are more: go on with --after {last}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -262,5 +314,58 @@ const fn result(fact: &Fact) -> Option<&'static str> {
             IntentEnd::Void => "void",
         }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use balm_core::record::{AttemptEnded, AttemptSettled, IntentEnded};
+
+    use super::*;
+
+    #[test]
+    fn a_word_that_no_record_holds_is_a_mistake() {
+        for (read, right, wrong) in [
+            (known_kind as fn(&str) -> Result<String, String>, "intent-judged", "intent-judge"),
+            (known_action, "ecs:scale-service", "ecs:scale"),
+            (known_verdict, "limits", "limit"),
+            (known_verdict, "needs-approval", "approval"),
+            (known_result, "for-a-person", "success"),
+            (arn, "arn:aws:ecs:eu-central-1:123456789012:service/prod/web", "prod/web"),
+        ] {
+            assert_eq!(read(right).as_deref(), Ok(right));
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_result_that_a_record_can_have_can_be_asked_for() {
+        let intent = IntentId { proposed: Seq(1), index: 0 };
+        let episode = EpisodeId(Seq(1));
+        let why = String::new;
+        let calls = [
+            CallResult::Done { request: why() },
+            CallResult::Refused { why: why() },
+            CallResult::NotDone { why: why() },
+            CallResult::Unknown { why: why() },
+        ];
+        let calls = calls.map(|result| Fact::AttemptEnded(AttemptEnded { intent, episode, attempt: 1, result }));
+        let settled = [Settled::Seen, Settled::NotSeen, Settled::ForAPerson]
+            .map(|settled| Fact::AttemptSettled(AttemptSettled { intent, episode, attempt: 1, settled, found: why() }));
+        let ends = [
+            IntentEnd::Verified,
+            IntentEnd::Unverified,
+            IntentEnd::Failed,
+            IntentEnd::Unknown,
+            IntentEnd::Undone,
+            IntentEnd::Expired,
+            IntentEnd::Denied,
+            IntentEnd::Void,
+        ];
+        let ends = ends.map(|how| Fact::IntentEnded(IntentEnded { intent, episode, how, why: why() }));
+        for fact in calls.into_iter().chain(settled).chain(ends) {
+            let word = result(&fact).expect("it is a result");
+            assert!(RESULTS.contains(&word), "{word}");
+        }
     }
 }

@@ -9,7 +9,12 @@ use balm_core::{
 };
 use clap::{Args, ValueEnum};
 
-use super::{Place, client::Client, client::Error, say_done};
+use super::{
+    Place,
+    client::{Client, Error},
+    out::say,
+    say_done,
+};
 use crate::{admin, config, kill_switch, reload::PluginShown};
 
 /// What a stop halts.
@@ -33,7 +38,7 @@ pub(super) struct Stop {
     #[command(flatten)]
     scope: Scope,
     /// Only for this long, as in 90s, 15m, 1h or 7d; until somebody resumes otherwise.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = stop_for)]
     r#for: Option<Duration>,
     /// Why, for the record.
     #[arg(long, default_value = "no reason given")]
@@ -76,8 +81,15 @@ impl From<What> for Backlog {
     }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
-    config::parse_duration(text).ok_or_else(|| "write a time as in 90s, 15m, 1h or 7d".into())
+/// A stop without a time holds until somebody ends it, and none is over before it begins.
+fn stop_for(text: &str) -> Result<Duration, String> {
+    let time = config::parse_duration(text).ok_or("write a time as in 90s, 15m, 1h or 7d")?;
+    let (least, most) = (Duration::from_secs(1), Duration::from_secs(admin::STOP_FOR_MOST_S));
+    if (least..=most).contains(&time) {
+        Ok(time)
+    } else {
+        Err("a stop that ends by itself holds from 1s to 30d".into())
+    }
 }
 
 impl Scope {
@@ -117,7 +129,7 @@ pub(super) fn stop(stop: Stop) -> anyhow::Result<()> {
     let data = place.data()?;
     let client = Client::new(&data);
     let scope = scope.read(&client)?;
-    let for_s = r#for.map(|time| time.as_secs().max(1));
+    let for_s = r#for.map(|time| time.as_secs());
     let whole = scope == StopScope::Everything && for_s.is_none();
     match client.post("/stop", &admin::StopRequest { scope, why: why.clone(), for_s }) {
         Ok(answer) => say_done(&answer),
@@ -131,7 +143,7 @@ pub(super) fn stop(stop: Stop) -> anyhow::Result<()> {
 fn stop_offline(data: &Path, why: String) -> anyhow::Result<()> {
     let by = Person { who: "a user of this machine".into(), why };
     kill_switch::write_offline(data, &by).with_context(|| format!("cannot write into {}", data.display()))?;
-    println!("no host runs here; the next one starts with everything stopped");
+    say!("no host runs here; the next one starts with everything stopped")?;
     Ok(())
 }
 
@@ -156,14 +168,28 @@ pub(super) fn resume(resume: Resume) -> anyhow::Result<()> {
 }
 
 fn ask_for_backlog() -> anyhow::Result<Backlog> {
-    println!("Balm halted this itself. What becomes of the alerts whose intents were refused meanwhile?");
-    println!("  drop      nothing, until they fire again or their policy looks again");
-    println!("  evaluate  their policies are evaluated again now, within the limits");
+    say!("Balm halted this itself. What becomes of the alerts whose intents were refused meanwhile?")?;
+    say!("  drop      nothing, until they fire again or their policy looks again")?;
+    say!("  evaluate  their policies are evaluated again now, within the limits")?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).context("nothing could be read")?;
     match line.trim() {
         "drop" => Ok(Backlog::Drop),
         "evaluate" => Ok(Backlog::Evaluate),
         other => bail!("{other:?} is neither drop nor evaluate; nothing is released"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_is_never_over_before_it_begins_and_never_rounded_to_another_time() {
+        assert_eq!(stop_for("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(stop_for("30d"), Ok(Duration::from_secs(admin::STOP_FOR_MOST_S)));
+        for wrong in ["0s", "999ms", "31d", "soon"] {
+            assert!(stop_for(wrong).is_err(), "{wrong}");
+        }
     }
 }

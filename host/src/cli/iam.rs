@@ -23,7 +23,7 @@ use balm_sandbox::Sandbox;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::client;
+use super::out;
 use crate::{
     compile::Compiler,
     config::{self, Config},
@@ -132,7 +132,7 @@ pub(super) fn run(iam: &Iam) -> anyhow::Result<()> {
         }
     };
     let text: String = text;
-    client::write_out(text.as_bytes())?;
+    out::write(text)?;
     Ok(())
 }
 

@@ -11,6 +11,8 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
+use super::out::say;
+
 /// The files that everybody may read.
 const FILES: [(&str, &str); 4] = [
     ("balm.toml", include_str!("../../templates/init/balm.toml")),
@@ -39,11 +41,11 @@ pub(super) fn run(dir: &Path) -> anyhow::Result<()> {
     }
     write(&dir.join(TOKEN), &format!("{}\n", token()?), 0o600)?;
     let at = |name: &str| dir.join(name).display().to_string();
-    println!("{:<32} what the host is: sources, accounts, policies", at("balm.toml"));
-    println!("{:<32} rules and limits; none yet, so nothing can act", at("guardrails/"));
-    println!("{:<32} the plugins; none yet", at("plugins/"));
-    println!("{:<32} the bearer credential for Grafana's contact point", at(TOKEN));
-    println!("\nnext:\n  balm check --config {0}\n  balm serve --config {0}", at("balm.toml"));
+    say!("{:<32} what the host is: sources, accounts, policies", at("balm.toml"))?;
+    say!("{:<32} rules and limits; none yet, so nothing can act", at("guardrails/"))?;
+    say!("{:<32} the plugins; none yet", at("plugins/"))?;
+    say!("{:<32} the bearer credential for Grafana's contact point", at(TOKEN))?;
+    say!("\nnext:\n  balm check --config {0}\n  balm serve --config {0}", at("balm.toml"))?;
     Ok(())
 }
 

@@ -1,11 +1,9 @@
 //! The command line about itself: completions for shells, the man page, and the reference of the book.
 
-use std::io;
-
 use clap::{Command, CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
 
-use super::{Cli, client};
+use super::{Cli, out};
 
 /// How the manual is written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -17,22 +15,25 @@ pub(super) enum Format {
 }
 
 /// Write the completions of a shell.
-pub(super) fn completions(shell: Shell) -> io::Result<()> {
+pub(super) fn completions(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "balm", &mut script);
-    client::write_out(&script)
+    out::write(script)?;
+    Ok(())
 }
 
 /// Write the whole manual.
-pub(super) fn run(format: Format) -> io::Result<()> {
-    match format {
+pub(super) fn run(format: Format) -> anyhow::Result<()> {
+    let page = match format {
         Format::Roff => {
             let mut page = Vec::new();
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-            client::write_out(&page)
+            page
         }
-        Format::Markdown => client::write_out(markdown().as_bytes()),
-    }
+        Format::Markdown => markdown().into_bytes(),
+    };
+    out::write(page)?;
+    Ok(())
 }
 
 /// Every command with its help, as it is printed on a wide terminal.

@@ -16,6 +16,7 @@ mod init;
 mod manual;
 mod new;
 mod notify;
+mod out;
 mod past;
 mod plugin;
 mod plugins;
@@ -33,13 +34,14 @@ use anyhow::Context as _;
 use balm_core::name::{CredentialName, PluginName};
 use clap::{Args, Parser, Subcommand};
 
-use self::client::Client;
+pub(crate) use self::out::aside;
+use self::{client::Client, out::say};
 use crate::{
     admin, app,
     backup::{self, Copied},
     config,
     credential::Role,
-    telemetry,
+    data_dir, telemetry,
 };
 
 /// Runs remediation policies: alerts in, sandboxed plugins decide, guardrails check, AWS is changed, everything is
@@ -356,13 +358,16 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve { config, log_format, accept_loss } => {
             telemetry::start(log_format);
-            app::serve(&config::load(&config)?, accept_loss)?;
+            data_dir::keep_private();
+            app::serve(&config::load_for_start(&config)?, accept_loss)?;
         }
         Command::Check { config } => return check::run(&config),
         Command::Init { dir } => init::run(&dir)?,
         Command::New { name, path, sdk } => new::run(&name, path, sdk.as_deref())?,
         Command::Send(send) => send::run(&send)?,
-        Command::Explain { place, id, json } => return explain::run(&place, id.as_deref(), json),
+        Command::Explain { place, id, json } => {
+            return explain::run(&place, id.as_deref(), json, explain::Detail::Story);
+        }
         Command::Iam(iam) => iam::run(&iam)?,
         Command::Completions { shell } => manual::completions(shell)?,
         Command::Man { format } => manual::run(format)?,
@@ -381,20 +386,25 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Guard(command) => return guard::run(command),
         Command::Audit(command) => return audit::run(command),
         Command::Backup { place, to } => {
+            data_dir::keep_private();
             let Copied { records, chain } = backup::write(&place.data()?, &to)?;
-            println!("{records} records are in {}; the last one's hash is {}", to.display(), chain.hash);
+            say!("{records} records are in {}; the last one's hash is {}", to.display(), chain.hash)?;
         }
         Command::Capsule(capsule) => return capsule::run(&capsule),
         Command::Replay(replay) => return replay::run(&replay),
         Command::Backtest(backtest) => return backtest::run(&backtest),
         Command::Simulate(asked) => return simulate::run(&asked),
         Command::Notify(command) => notify::run(command)?,
-        Command::ProbeAudit { dir } => crate::audit::print_head(&dir)?,
+        Command::ProbeAudit { dir } => {
+            if let Some((head, first)) = crate::audit::probed(&dir)? {
+                say!("{} {} {first}", head.seq, head.hash)?;
+            }
+        }
         Command::Probe { what } => probe::run(what)?,
         Command::Compile { cpu_seconds, memory_mib } => {
             if let Err(why) = crate::compile::child(cpu_seconds, memory_mib) {
                 // Without the program's name: it is told as the plugin's mistake.
-                eprintln!("{why}");
+                aside(&why);
                 return Ok(ExitCode::FAILURE);
             }
         }
@@ -404,6 +414,6 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn say_done(answer: &[u8]) -> anyhow::Result<()> {
     let done: admin::Done = serde_json::from_slice(answer).context("the host's answer cannot be read")?;
-    println!("{}", done.done);
+    say!("{}", done.done)?;
     Ok(())
 }

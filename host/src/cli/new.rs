@@ -12,6 +12,8 @@ use std::{
 use anyhow::{Context as _, bail};
 use balm_core::name::PluginName;
 
+use super::out::say;
+
 /// The files of a project, by their places in it. Their texts speak of `my-policy`, so that they are what they look like.
 const FILES: [(&str, &str); 5] = [
     ("Cargo.toml", include_str!("../../templates/new/Cargo.toml.txt")),
@@ -21,8 +23,23 @@ const FILES: [(&str, &str); 5] = [
     (".gitignore", include_str!("../../templates/new/gitignore")),
 ];
 
-/// Names that cargo would take for something else.
-const TAKEN: [&str; 8] = ["alloc", "balm-sdk", "core", "proc-macro", "schemars", "serde", "std", "test"];
+/// Names that cargo would take for something else, as crates are spelt.
+const TAKEN: [&str; 10] =
+    ["alloc", "balm_sdk", "build", "core", "deps", "proc_macro", "schemars", "serde", "std", "test"];
+
+/// Words of Rust, which are no name of a crate (The Rust Reference, Keywords), and those that its editions may still take.
+const KEYWORDS: [&str; 53] = [
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else",
+    "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod",
+    "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
+    "try", "type", "typeof", "union", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "raw",
+];
+
+/// Types that the template speaks of, which the policy's own would hide.
+const TYPES: [&str; 19] = [
+    "Box", "Decision", "Default", "Err", "Input", "Intent", "None", "Ok", "Option", "Policy", "Result", "Scene",
+    "Self", "Service", "Settings", "Some", "Stop", "String", "Vec",
+];
 
 /// Where the SDK is.
 enum Sdk {
@@ -35,8 +52,10 @@ enum Sdk {
 /// Write the project, and say how to go on.
 pub(super) fn run(name: &PluginName, path: Option<PathBuf>, sdk: Option<&str>) -> anyhow::Result<()> {
     let text = name.as_str();
-    if TAKEN.contains(&text) || !text.starts_with(|c: char| c.is_ascii_lowercase()) {
-        bail!("a project cannot be called {text}: choose a name that begins with a letter and says what it does");
+    if !is_free(text) {
+        bail!(
+            "a project cannot be called {text}: choose a name that begins with a letter and says what it does, as in restart-web"
+        );
     }
     let dir = path.unwrap_or_else(|| text.into());
     if fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -52,25 +71,35 @@ pub(super) fn run(name: &PluginName, path: Option<PathBuf>, sdk: Option<&str>) -
         written.with_context(|| format!("{} cannot be written", path.display()))?;
     }
     let (dir, snake) = (dir.display(), text.replace('-', "_"));
-    println!("{dir} holds the policy {text}: src/lib.rs decides, {text}.toml puts it to work\n\nnext:");
-    println!("  cd {dir}");
-    println!("  cargo test");
-    println!("  cargo build --release --target wasm32-wasip2");
-    println!("  cp target/wasm32-wasip2/release/{snake}.wasm <plugins>/{text}.wasm");
-    println!("  cp {text}.toml <plugins>/");
-    println!("\n<plugins> is the plugin directory of a host, as its balm.toml says; `balm check` then reads both");
+    say!("{dir} holds the policy {text}: src/lib.rs decides, {text}.toml puts it to work\n\nnext:")?;
+    say!("  cd {dir}")?;
+    say!("  cargo test")?;
+    say!("  cargo build --release --target wasm32-wasip2")?;
+    say!("  cp target/wasm32-wasip2/release/{snake}.wasm <plugins>/{text}.wasm")?;
+    say!("  cp {text}.toml <plugins>/")?;
+    say!("\n<plugins> is the plugin directory of a host, as its balm.toml says; `balm check` then reads both")?;
     Ok(())
+}
+
+/// Whether a crate and a type may be called so, in the spellings that they have.
+fn is_free(name: &str) -> bool {
+    let (snake, camel) = (name.replace('-', "_"), camel(name));
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && ![&TAKEN[..], &KEYWORDS].concat().contains(&snake.as_str())
+        && !TYPES.contains(&camel.as_str())
+}
+
+fn camel(name: &str) -> String {
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+    };
+    name.split(['-', '_']).map(word).collect()
 }
 
 /// The template's names replaced by the project's, in the three spellings that Rust has.
 fn fill(template: &str, name: &str) -> String {
-    let camel: String = name
-        .split(['-', '_'])
-        .flat_map(|word| {
-            let mut letters = word.chars();
-            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters)
-        })
-        .collect();
+    let camel = camel(name);
     template.replace("my-policy", name).replace("my_policy", &name.replace('-', "_")).replace("MyPolicy", &camel)
 }
 
@@ -135,6 +164,24 @@ mod tests {
     fn the_template_takes_a_name_in_every_spelling() {
         let filled = fill("my-policy my_policy MyPolicy <plugins>/my-policy.wasm", "add-one_task2");
         assert_eq!(filled, "add-one_task2 add_one_task2 AddOneTask2 <plugins>/add-one_task2.wasm");
+    }
+
+    #[test]
+    fn a_name_that_is_a_word_of_rust_or_hides_a_type_of_the_template_is_refused() {
+        for name in
+            ["self", "crate", "fn", "async", "union", "balm-sdk", "test", "policy", "result", "set-tings", "0ps"]
+        {
+            assert_eq!(is_free(name), name == "set-tings", "{name}");
+        }
+        for name in ["restart-web", "my-policy", "async-web", "fn2"] {
+            assert!(is_free(name), "{name}");
+        }
+        let template = include_str!("../../templates/new/lib.rs");
+        let imported = template.lines().filter_map(|line| line.trim().strip_prefix("use balm_sdk::"));
+        let names = imported.flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+        for name in names.filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase())) {
+            assert!(TYPES.contains(&name), "{name} is imported by the template");
+        }
     }
 
     #[test]

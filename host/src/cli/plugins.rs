@@ -2,17 +2,17 @@
 
 use anyhow::Context as _;
 
-use super::client::{self, Client};
+use super::{client::Client, out};
 use crate::reload::{PluginShown, PluginState};
 
 pub(super) fn run(client: &Client, json: bool) -> anyhow::Result<()> {
     let answer = client.get("/plugins")?;
     if json {
-        client::write_out(&[&answer[..], b"\n"].concat())?;
+        out::write([&answer[..], b"\n"].concat())?;
         return Ok(());
     }
     let plugins: Vec<PluginShown> = serde_json::from_slice(&answer).context("the host's answer cannot be read")?;
-    client::write_out(table(&plugins).as_bytes())?;
+    out::write(table(&plugins))?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    client,
+    out,
     past::{FOUND, Past, Which},
     show::printable,
 };
@@ -42,7 +42,7 @@ pub(super) fn run(replay: &Replay) -> anyhow::Result<ExitCode> {
     let replayed = replay::replay_all(&history, &survey, &mut replay.past.shelf()?)?;
     let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     let text = if replay.json { format!("{}\n", in_json(&replayed, took_ms)) } else { in_words(&replayed) };
-    client::write_out(text.as_bytes())?;
+    out::write(text)?;
     Ok(if replayed.is_the_same() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
 }
 

@@ -16,7 +16,7 @@ use balm_core::{name::SourceName, time::Timestamp};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::{client::Client, out::say};
 use crate::{
     clock,
     config::{self, Config, Source},
@@ -84,7 +84,7 @@ pub(super) fn run(send: &Send) -> anyhow::Result<()> {
     if status != 200 {
         bail!("the host answered {status}: {answer}");
     }
-    println!("{}", accepted(answer).with_context(|| format!("the answer of {url} cannot be read: {answer}"))?);
+    say!("{}", accepted(answer).with_context(|| format!("the answer of {url} cannot be read: {answer}"))?)?;
     Ok(())
 }
 

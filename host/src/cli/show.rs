@@ -230,12 +230,14 @@ pub(super) fn reading_words(reading: &Result<Reading, String>) -> String {
 
 fn judged_words(judged: &IntentJudged) -> (String, Vec<String>) {
     let IntentJudged { intent, policy, verdict, checks, guardrails, .. } = judged;
-    let check = |Checked { check, passed, found }: &Checked| {
-        let mark = if *passed { "passed" } else { "FAILED" };
-        format!("{:<14} {mark}  {found}", check.to_string()).trim_end().to_owned()
-    };
     let details = checks.iter().map(check).chain([format!("guardrails {}", guardrails.short())]).collect();
     (format!("intent {intent} of policy {policy}: {verdict}"), details)
+}
+
+/// A check of the guard, and what it found.
+pub(super) fn check(Checked { check, passed, found }: &Checked) -> String {
+    let mark = if *passed { "passed" } else { "FAILED" };
+    format!("{:<14} {mark}  {found}", check.to_string()).trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `balm simulate`: what the configured policies and guardrails would do in a storm, before there is one.
 
-use std::{collections::BTreeMap, io, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, anyhow, bail};
 use balm_core::{configuration::Mode, name::PluginName};
@@ -8,7 +8,10 @@ use balm_sandbox::{Plugin, Sandbox};
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::{client::write_out, show::printable};
+use super::{
+    out::{self, Reader, Unwritable},
+    show::printable,
+};
 use crate::{
     compile::Compiler,
     config::{self, Config},
@@ -70,7 +73,9 @@ pub(super) fn run(asked: &Simulate) -> anyhow::Result<ExitCode> {
     for (seed, terms) in &wanted {
         let outcome = simulate::run(&subject, *terms, *seed, &runtime).map_err(anyhow::Error::msg)?;
         if asked.story {
-            outcome.story.iter().try_for_each(|line| say(line))?;
+            for line in &outcome.story {
+                say(line)?;
+            }
         }
         if let Some(first) = outcome.violations.first() {
             failing += 1;
@@ -97,16 +102,21 @@ pub(super) fn run(asked: &Simulate) -> anyhow::Result<ExitCode> {
     Ok(if failing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn violated(seed: u64, outcome: &Outcome) -> io::Result<()> {
+fn violated(seed: u64, outcome: &Outcome) -> Result<(), Unwritable> {
     say(&format!("seed {seed}:"))?;
-    outcome.violations.iter().take(SHOWN).try_for_each(|violation| say(&format!("  {violation}")))?;
+    for violation in outcome.violations.iter().take(SHOWN) {
+        say(&format!("  {violation}"))?;
+    }
     let more = outcome.violations.len().saturating_sub(SHOWN);
-    if more > 0 { say(&format!("  and {more} more")) } else { Ok(()) }
+    if more > 0 {
+        say(&format!("  and {more} more"))?;
+    }
+    Ok(())
 }
 
 /// A line: what is in it may be a stranger's.
-fn say(line: &str) -> io::Result<()> {
-    write_out(format!("{}\n", printable(line)).as_bytes())
+fn say(line: &str) -> Result<Reader, Unwritable> {
+    out::write(format!("{}\n", printable(line)))
 }
 
 fn wanted(asked: &Simulate) -> anyhow::Result<Vec<(u64, Terms)>> {

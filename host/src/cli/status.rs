@@ -4,10 +4,11 @@
 
 use std::io::IsTerminal as _;
 
-use balm_core::time::Timestamp;
+use balm_core::{record::StopScope, time::Timestamp};
+use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::{Place, client, show};
+use super::{Place, out, show};
 
 /// JSON if it was asked for, or if nobody reads along.
 pub(super) fn run(place: &Place, json: bool) -> anyhow::Result<()> {
@@ -16,7 +17,7 @@ pub(super) fn run(place: &Place, json: bool) -> anyhow::Result<()> {
     if !json && std::io::stdout().is_terminal() {
         text = words(&serde_json::from_slice(&status)?);
     }
-    client::write_out(format!("{}\n", text.trim_end()).as_bytes())?;
+    out::write(format!("{}\n", text.trim_end()))?;
     Ok(())
 }
 
@@ -25,6 +26,9 @@ fn words(status: &Value) -> String {
     let mut lines = Vec::new();
     if status["stopped"] == true {
         lines.push("EVERYTHING IS STOPPED: `balm resume` ends it".to_owned());
+    }
+    for refused in list(&status["refused"]) {
+        lines.push(format!("NOT IN FORCE: {}", text(refused)));
     }
     lines.push(format!("alerts come in at {}<source>", text(&status["alerts-at"])));
     lines.push(format!(
@@ -49,7 +53,7 @@ fn words(status: &Value) -> String {
     }
     for stop in list(&status["stops"]) {
         let scope = &stop["scope"];
-        let what = scope.as_str().map_or_else(|| scope.to_string(), str::to_owned);
+        let what = StopScope::deserialize(scope).map_or_else(|_| scope.to_string(), |scope| scope.to_string());
         let until = stop["until"].as_u64().map(|ms| format!(", until {}", Timestamp::from_millis(ms)));
         let (who, why, until) = (text(&stop["who"]), text(&stop["why"]), until.unwrap_or_default());
         lines.push(format!("stop {}: {what}{until}, by {who}: {why}", stop["stop"]));
@@ -91,7 +95,9 @@ mod tests {
         let told = words(&json!({
             "seq": 9, "audit-seq": 8, "verified-seq": 3, "verifying": true, "episodes": 1, "intents": 0, "backlog": 0, "clock-ahead-ms": 0, "stopped": true,
             "alerts-at": "http://127.0.0.1:8300/v1/alerts/",
-            "stops": [{ "stop": 9, "scope": "everything", "who": "user 0 of this machine", "why": "a\u{1b}[2Jtest" }],
+            "stops": [{ "stop": 9, "scope": "everything", "who": "user 0 of this machine", "why": "a\u{1b}[2Jtest" },
+                      { "stop": 12, "scope": { "policy": "web-cpu" }, "who": "ada", "why": "odd" }],
+            "refused": ["the policy beside plugin web: web.toml:1: no"],
             "policies": [{ "policy": "web-cpu", "mode": "enforce", "plugin": "scale-ecs-service" }],
             "plugins": [], "guardrails": null,
             "accounts": [{ "account": "123456789012", "region": "eu-central-1", "acting-as": null, "idle-because": "no credentials" }],
@@ -99,6 +105,9 @@ mod tests {
         assert!(told.starts_with("EVERYTHING IS STOPPED"), "{told}");
         assert!(told.contains("record 9, the audit database has up to 8;"), "{told}");
         assert!(told.contains("the journal is verified up to record 3 so far"), "{told}");
+        assert!(told.contains("stop 9: everything, by user 0"), "{told}");
+        assert!(told.contains("stop 12: policy web-cpu, by ada: odd"), "{told}");
+        assert!(told.contains("NOT IN FORCE: the policy beside plugin web: web.toml:1: no"), "{told}");
         assert!(told.contains("idle, no credentials"), "{told}");
         assert!(!told.contains('\u{1b}'), "what a person wrote moves no cursor: {told}");
     }

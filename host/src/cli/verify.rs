@@ -5,11 +5,12 @@ use std::{fs, path::Path, process::ExitCode};
 use anyhow::{Context as _, bail};
 use balm_core::{
     checkpoint::{Finding, Inspection, Kept},
+    digest::Digest,
     line::{self, Chain},
 };
 use clap::Args;
 
-use super::Place;
+use super::{Place, out::say};
 use crate::{checkpoint, export, journal};
 
 #[derive(Debug, Args)]
@@ -23,7 +24,7 @@ pub(super) struct Verify {
     #[arg(long, value_name = "FILE|TEXT")]
     checkpoint: Vec<String>,
     /// The public key that checkpoints must be signed with (`balm audit key`); otherwise that of the first one counts.
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = public_key)]
     key: Vec<String>,
 }
 
@@ -35,36 +36,53 @@ pub(super) fn run(verify: &Verify) -> anyhow::Result<ExitCode> {
         None => of_journal(&verify.place.data()?, &mut inspection)?,
     };
     let checked = inspection.end()?;
-    println!("{}; the last one's hash is {}", whole(checked.begins, chain), chain.hash);
-    match checked.key {
-        Some(key) => println!(
-            "{} checkpoints fit, the last one of record {}; they are signed with the key {key}",
-            checked.checkpoints, checked.fixed
-        ),
-        None => println!("there is no checkpoint in it"),
+    if checked.key.is_none() && !verify.key.is_empty() {
+        bail!(
+            "{} are whole and in order, but there is no checkpoint among them: nothing shows that they are of the host with the key {}",
+            records(checked.begins, chain),
+            verify.key.join(" or ")
+        );
     }
+    say!("{}; the last one's hash is {}", whole(checked.begins, chain), chain.hash)?;
+    match checked.key {
+        Some(key) => say!(
+            "{} checkpoints fit, the last one of record {}; they are signed with the key {key}",
+            checked.checkpoints,
+            checked.fixed
+        ),
+        None => say!("there is no checkpoint in it"),
+    }?;
     if checked.kept > 0 {
-        println!("{} checkpoints that were kept elsewhere fit", checked.kept);
+        say!("{} checkpoints that were kept elsewhere fit", checked.kept)?;
     }
     if checked.forgotten > 0 {
-        println!("{} that were kept elsewhere are of records that are no longer kept", checked.forgotten);
+        say!("{} that were kept elsewhere are of records that are no longer kept", checked.forgotten)?;
     }
     if torn_bytes > 0 {
-        println!("behind them: {torn_bytes} bytes of an unfinished write, which nobody was told of");
+        say!("behind them: {torn_bytes} bytes of an unfinished write, which nobody was told of")?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// A key as `balm audit key` prints it. One that no host can have would find every journal wanting, and not say why.
+fn public_key(text: &str) -> Result<String, String> {
+    match Digest::from_hex(text.trim().as_bytes()) {
+        Some(key) => Ok(key.to_string()),
+        None => Err("a key is 64 hexadecimal digits, as `balm audit key` prints them".into()),
+    }
+}
+
+fn records(begins: Chain, chain: Chain) -> String {
+    format!("{} records", chain.seq.0 - begins.seq.0)
+}
+
 /// How many records there are, and from which on where older ones are no longer kept.
 fn whole(begins: Chain, chain: Chain) -> String {
-    let count = chain.seq.0 - begins.seq.0;
+    let count = records(begins, chain);
     match begins {
-        Chain::START => format!("{count} records are whole and in order"),
+        Chain::START => format!("{count} are whole and in order"),
         Chain { seq, .. } => {
-            format!(
-                "{count} records are whole and in order, from record {} on: older ones are no longer kept",
-                seq.next()
-            )
+            format!("{count} are whole and in order, from record {} on: older ones are no longer kept", seq.next())
         }
     }
 }
@@ -111,6 +129,6 @@ pub(super) fn show_key(data: &Path) -> anyhow::Result<ExitCode> {
     let key = checkpoint::Key::find(data)?;
     let key =
         key.with_context(|| format!("{} has no key yet: the host makes it at its first start", data.display()))?;
-    println!("{}", key.public());
+    say!("{}", key.public())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -33,19 +33,37 @@ impl fmt::Display for Mistake {
 
 /// Where all mistakes of all files are collected.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Mistakes(Rc<RefCell<Vec<Mistake>>>);
+pub(crate) struct Mistakes {
+    mistakes: Rc<RefCell<Vec<Mistake>>>,
+    warnings: Rc<RefCell<Vec<Mistake>>>,
+}
 
 impl Mistakes {
+    /// What is allowed, and should not be.
+    pub(crate) fn warn(&self, file: &str, line: usize, message: impl Into<String>) {
+        self.warnings.borrow_mut().push(Mistake { file: file.into(), line, message: message.into() });
+    }
+
+    /// All warnings, in the order of reading.
+    pub(crate) fn take_warnings(&self) -> Vec<Mistake> {
+        std::mem::take(&mut *self.warnings.borrow_mut())
+    }
+
     pub(crate) fn add(&self, file: &str, line: usize, message: impl Into<String>) {
-        self.0.borrow_mut().push(Mistake { file: file.into(), line, message: message.into() });
+        self.mistakes.borrow_mut().push(Mistake { file: file.into(), line, message: message.into() });
     }
 
     /// All of them, by file and line.
     pub(crate) fn take(&self) -> Vec<Mistake> {
-        let mut mistakes = std::mem::take(&mut *self.0.borrow_mut());
-        mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        let mut mistakes = std::mem::take(&mut *self.mistakes.borrow_mut());
+        sort(&mut mistakes);
         mistakes
     }
+}
+
+/// By file and line.
+pub(super) fn sort(mistakes: &mut [Mistake]) {
+    mistakes.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
 }
 
 /// A file that was read.
@@ -110,6 +128,11 @@ impl<'a> Section<'a> {
     pub(crate) fn mistake(&self, line: usize, message: impl fmt::Display) {
         let place = if self.path.is_empty() { String::new() } else { format!("in [{}], ", self.path) };
         self.document.mistakes.add(self.document.file, line, format!("{place}{message}"));
+    }
+
+    /// A warning in this section at a line.
+    pub(crate) fn warn(&self, line: usize, message: impl fmt::Display) {
+        self.document.mistakes.warn(self.document.file, line, format!("in [{}], {message}", self.path));
     }
 
     fn get(&mut self, key: &'static str) -> Option<(&'a DeValue<'a>, usize)> {

@@ -12,6 +12,9 @@ use super::{
 /// The name of the file with limits, bounds and everything else that is no rule.
 const LIMITS: &str = "limits.toml";
 
+/// What some editors write before the first letter of a file. It is invisible.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Read a directory. Without one nothing is permitted, which is no mistake.
 pub(crate) fn read(dir: &Path, mistakes: &Mistakes) -> Guardrails {
     let mut guardrails = limits::without_a_file();
@@ -26,8 +29,16 @@ pub(crate) fn read(dir: &Path, mistakes: &Mistakes) -> Guardrails {
     let mut names: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     for name in names.into_iter().filter(|name| name.ends_with(".cedar")) {
-        if let Some(text) = document::read(&dir.join(&name), mistakes) {
-            guardrails.rules.insert(name, text);
+        let file = dir.join(&name);
+        match document::read(&file, mistakes) {
+            // Cedar calls it an unexpected token, and nobody sees which.
+            Some(text) if text.starts_with(BYTE_ORDER_MARK) => {
+                let what =
+                    "the file begins with a byte order mark, which rules do not have: save it as UTF-8 without one";
+                mistakes.add(&file.display().to_string(), 1, what);
+            }
+            Some(text) => drop(guardrails.rules.insert(name, text)),
+            None => {}
         }
     }
     check_rules(dir, &guardrails.rules, mistakes);

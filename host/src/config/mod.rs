@@ -14,6 +14,7 @@ mod notifiers;
 mod policies;
 mod secret;
 pub(crate) mod sources;
+mod starting;
 
 use std::{
     collections::BTreeMap,
@@ -38,6 +39,7 @@ pub(crate) use self::{
     policies::{Policies, Written},
     secret::Secret,
     sources::Source,
+    starting::{Starting, WrongBeside},
 };
 use crate::{
     journal::Layout,
@@ -128,6 +130,8 @@ pub(crate) struct Config {
     pub(crate) body_bytes: usize,
     /// What the rules depend on.
     pub(crate) core: Configuration,
+    /// What is allowed, and should not be.
+    pub(crate) warnings: Vec<Mistake>,
 }
 
 /// Everything that is wrong with a configuration.
@@ -145,18 +149,31 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-/// Read a configuration and the files that it names.
+/// Read a configuration and the files that it names. Any mistake refuses all of it.
 pub(crate) fn load(path: &Path) -> Result<Config, Wrong> {
+    let starting = load_for_start(path)?;
+    if starting.wrong.is_empty() { Ok(starting.config) } else { Err(all_wrong(Vec::new(), starting.wrong)) }
+}
+
+/// The same for a start, which what is wrong beside a plugin does not refuse. If anything else is wrong, all of it is told.
+pub(crate) fn load_for_start(path: &Path) -> Result<Starting, Wrong> {
     let mistakes = Mistakes::default();
+    let mut wrong = BTreeMap::new();
     let file = path.display().to_string();
     let config = document::read(path, &mistakes).and_then(|text| {
         let document = Document::parse(&file, &text, &mistakes);
-        read(document.root(), path, &mistakes)
+        read(document.root(), path, &mistakes, &mut wrong)
     });
     match (config, mistakes.take()) {
-        (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
-        (_, mistakes) => Err(Wrong(mistakes)),
+        (Some(config), mistakes) if mistakes.is_empty() => Ok(Starting { config, wrong }),
+        (_, mistakes) => Err(all_wrong(mistakes, wrong)),
     }
+}
+
+fn all_wrong(mut mistakes: Vec<Mistake>, beside: BTreeMap<PluginName, WrongBeside>) -> Wrong {
+    mistakes.extend(beside.into_values().flat_map(|wrong| wrong.mistakes.0));
+    document::sort(&mut mistakes);
+    Wrong(mistakes)
 }
 
 /// Only where the data directory is, whatever else the configuration says: for what must work while it is wrong.
@@ -171,12 +188,7 @@ pub(crate) fn data_dir(path: &Path) -> Result<PathBuf, Wrong> {
 
 /// Read the policy in a file beside a plugin.
 pub(crate) fn beside(path: &Path, plugin: &PluginName, sources: &[SourceName]) -> Result<Written, Wrong> {
-    let mistakes = Mistakes::default();
-    let written = read_beside(path, plugin, sources, &mistakes);
-    match (written, mistakes.take()) {
-        (Some(written), mistakes) if mistakes.is_empty() => Ok(written),
-        (_, mistakes) => Err(Wrong(mistakes)),
-    }
+    read_beside(path, plugin, sources).map_err(|wrong| wrong.mistakes)
 }
 
 /// Read the guardrails of a directory.
@@ -199,6 +211,13 @@ fn no_mistakes<T>(read: T, mistakes: &Mistakes) -> Result<T, Wrong> {
 }
 
 impl Config {
+    /// Tell what is allowed and should not be.
+    pub(crate) fn log_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
     /// Go on with what only a restart can change, and say which keys of it are others in the file.
     pub(crate) fn keep_until_restart(&mut self, running: &Self) -> Result<Vec<String>, Wrong> {
         let mut new = std::mem::replace(self, running.clone());
@@ -222,7 +241,7 @@ impl Config {
             new.core.guardrails.clone_from(&running.core.guardrails);
         }
         (self.policies, self.sources, self.notifiers) = (new.policies, new.sources, new.notifiers);
-        (self.approval, self.plugin_class) = (new.approval, new.plugin_class);
+        (self.approval, self.plugin_class, self.warnings) = (new.approval, new.plugin_class, new.warnings);
         let timing = Timing { settle_ms: running.core.timing.settle_ms, ..new.core.timing };
         // The credentials are still those that the host started with.
         let approval = self.approval.terms(self.admin.as_ref());
@@ -231,7 +250,12 @@ impl Config {
     }
 }
 
-fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Config> {
+fn read(
+    mut root: Section<'_>,
+    path: &Path,
+    mistakes: &Mistakes,
+    wrong: &mut BTreeMap<PluginName, WrongBeside>,
+) -> Option<Config> {
     let dir = path.parent().unwrap_or(Path::new(""));
     let directory = |root: &mut Section<'_>, key, default: &str| {
         dir.join(root.text(key).map_or_else(|| default.to_owned(), |text| text.value))
@@ -265,7 +289,10 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
     let names: Vec<SourceName> = sources.keys().cloned().collect();
     let own = root.sections("policy").into_iter().filter_map(|section| policies::read(section, None, &names)).collect();
     root.end();
-    let policies = Policies { own, beside: read_drop_ins(&plugins, &names, mistakes) };
+    let mut policies = Policies { own, beside: read_drop_ins(&plugins, &names, mistakes, wrong) };
+    for (plugin, name, twice) in policies.leave_out_twice() {
+        wrong.insert(plugin, WrongBeside::twice(name, twice));
+    }
     let guardrails = guardrails::read(&guardrails_dir, mistakes);
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let timing = Timing {
@@ -302,6 +329,7 @@ fn read(mut root: Section<'_>, path: &Path, mistakes: &Mistakes) -> Option<Confi
         checkpoint_every,
         body_bytes: usize::try_from(body << 10).unwrap_or(usize::MAX),
         core,
+        warnings: mistakes.take_warnings(),
     })
 }
 
@@ -338,7 +366,12 @@ fn read_journal(root: &mut Section<'_>) -> (Layout, upkeep::Settings, Duration) 
 }
 
 /// Policies that lie beside their plugins: `web.toml` beside `web.wasm`.
-fn read_drop_ins(plugins: &Path, sources: &[SourceName], mistakes: &Mistakes) -> BTreeMap<PluginName, Written> {
+fn read_drop_ins(
+    plugins: &Path,
+    sources: &[SourceName],
+    mistakes: &Mistakes,
+    wrong: &mut BTreeMap<PluginName, WrongBeside>,
+) -> BTreeMap<PluginName, Written> {
     let Ok(entries) = std::fs::read_dir(plugins) else {
         let message = "cannot be read: the directory holds the plugins (*.wasm), and may be empty";
         mistakes.add(&plugins.display().to_string(), 0, message);
@@ -352,21 +385,28 @@ fn read_drop_ins(plugins: &Path, sources: &[SourceName], mistakes: &Mistakes) ->
         let file = path.display().to_string();
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         match stem.parse::<PluginName>() {
-            Ok(plugin) => {
-                let policy = read_beside(&path, &plugin, sources, mistakes);
-                written.extend(policy.map(|policy| (plugin, policy)));
-            }
+            Ok(plugin) => match read_beside(&path, &plugin, sources) {
+                Ok(policy) => drop(written.insert(plugin, policy)),
+                Err(mistakes) => drop(wrong.insert(plugin, mistakes)),
+            },
             Err(error) => mistakes.add(&file, 0, error.to_string()),
         }
     }
     written
 }
 
-fn read_beside(path: &Path, plugin: &PluginName, sources: &[SourceName], mistakes: &Mistakes) -> Option<Written> {
-    let text = document::read(path, mistakes)?;
+fn read_beside(path: &Path, plugin: &PluginName, sources: &[SourceName]) -> Result<Written, WrongBeside> {
+    let mistakes = Mistakes::default();
     let file = path.display().to_string();
-    let document = Document::parse(&file, &text, mistakes);
-    policies::read(document.root(), Some(plugin), sources)
+    let text = document::read(path, &mistakes);
+    let written = text.as_ref().and_then(|text| {
+        let document = Document::parse(&file, text, &mistakes);
+        policies::read(document.root(), Some(plugin), sources)
+    });
+    match (written, mistakes.take()) {
+        (Some(written), mistakes) if mistakes.is_empty() => Ok(written),
+        (_, mistakes) => Err(WrongBeside::new(&file, text.as_deref(), plugin, mistakes)),
+    }
 }
 
 #[cfg(test)]

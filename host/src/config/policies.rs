@@ -37,13 +37,31 @@ impl Policies {
         let mut places: BTreeMap<&PolicyName, String> = BTreeMap::new();
         for Written { name, policy, file, line } in self.all() {
             if let Some(first) = places.get(name) {
-                mistakes.add(file, *line, format!("policy {name} is configured twice, first at {first}"));
+                let Mistake { message, .. } = configured_twice(name, file, *line, first);
+                mistakes.add(file, *line, message);
             } else {
                 places.insert(name, format!("{file}:{line}"));
                 policies.insert(name.clone(), policy.clone());
             }
         }
         policies
+    }
+
+    /// Leave out what lies beside a plugin under a name that is configured before, and say so of each.
+    pub(crate) fn leave_out_twice(&mut self) -> Vec<(PluginName, PolicyName, Mistake)> {
+        let mut places: BTreeMap<PolicyName, String> = BTreeMap::new();
+        for Written { name, file, line, .. } in &self.own {
+            places.entry(name.clone()).or_insert_with(|| format!("{file}:{line}"));
+        }
+        let mut twice = Vec::new();
+        for (plugin, Written { name, file, line, .. }) in &self.beside {
+            match places.get(name) {
+                Some(first) => twice.push((plugin.clone(), name.clone(), configured_twice(name, file, *line, first))),
+                None => drop(places.insert(name.clone(), format!("{file}:{line}"))),
+            }
+        }
+        self.beside.retain(|plugin, _| twice.iter().all(|(other, ..)| other != plugin));
+        twice
     }
 
     /// A mistake in a policy, where it is written.
@@ -77,6 +95,10 @@ impl Policies {
     fn all(&self) -> impl Iterator<Item = &Written> {
         self.own.iter().chain(self.beside.values())
     }
+}
+
+fn configured_twice(name: &PolicyName, file: &str, line: usize, first: &str) -> Mistake {
+    Mistake { file: file.to_owned(), line, message: format!("policy {name} is configured twice, first at {first}") }
 }
 
 /// Read a policy. `beside` is the plugin that its file lies beside, if it does: then name and plugin need not be said.

@@ -1,6 +1,6 @@
 //! Secrets: texts that are never printed, from a file or the environment, never from the configuration itself.
 
-use std::{fmt, path::Path};
+use std::{fmt, os::unix::fs::MetadataExt as _, path::Path};
 
 use subtle::ConstantTimeEq as _;
 
@@ -48,6 +48,13 @@ pub(crate) struct Keys {
 pub(crate) fn read(section: &mut Section<'_>, keys: Keys, dir: &Path) -> Vec<Secret> {
     let from_file = section.text(keys.file).map(|path| {
         let at = dir.join(&path.value);
+        if is_open(&at) {
+            let file = at.display();
+            section.warn(
+                path.line,
+                format_args!("{}: every user of this machine may read {file}: chmod o-r {file}", keys.file),
+            );
+        }
         (path.line, std::fs::read_to_string(&at).map_err(|error| format!("{} cannot be read: {error}", at.display())))
     });
     let from_env = section.text(keys.env).map(|name| {
@@ -73,6 +80,11 @@ pub(crate) fn read(section: &mut Section<'_>, keys: Keys, dir: &Path) -> Vec<Sec
     secrets
 }
 
+/// Whether anybody who comes to it may read it. A group is its owner's choice.
+fn is_open(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.mode() & 0o004 != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +104,26 @@ mod tests {
         for wrong in [&b"hunter"[..], b"hunter22", b"", b"HUNTER2"] {
             assert!(!secret.matches(wrong));
         }
+    }
+
+    #[test]
+    fn a_secret_that_every_user_may_read_is_warned_of_and_counts() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = crate::test_dir::TestDir::new("secret");
+        std::fs::write(dir.path().join("token"), "hunter2").unwrap();
+        let warnings = |mode: u32| {
+            let rights = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(dir.path().join("token"), rights).unwrap();
+            let mistakes = Mistakes::default();
+            let document = Document::parse("balm.toml", "[source]\ntoken-file = \"token\"\n", &mistakes);
+            let mut section = document.root().section("source").expect("a section");
+            assert_eq!(read(&mut section, KEYS, dir.path()), [Secret::from("hunter2")]);
+            mistakes.take_warnings()
+        };
+        let told = warnings(0o644);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].to_string().starts_with("balm.toml:2: in [source], token-file: every user"), "{told:?}");
+        assert_eq!([warnings(0o600), warnings(0o640)], [[], []]);
     }
 
     #[test]

@@ -163,11 +163,18 @@ impl Log {
 
     /// The place of a record: before it, or at the end if it does not exist yet.
     pub(crate) fn position(&self, seq: Seq) -> Result<Position, LogError> {
-        if seq > self.durable().seq {
+        let durable = self.durable().seq;
+        if seq <= durable {
+            let (number, segment) = self.segment_of(seq)?;
+            return Ok(Position { segment: number, offset: segment.find(seq)?.0 });
+        }
+        if durable == Seq::ZERO {
             return Ok(self.end());
         }
-        let (number, segment) = self.segment_of(seq)?;
-        Ok(Position { segment: number, offset: segment.find(seq)?.0 })
+        // Behind the last record, and not at the end: since it was asked for, more may stand there.
+        let (number, segment) = self.segment_of(durable)?;
+        let line_bytes = segment.line(durable)?.len() as u64 + 1;
+        Ok(Position { segment: number, offset: segment.find(durable)?.0 + line_bytes })
     }
 
     /// The file that a record stands in, and its number.

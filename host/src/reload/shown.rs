@@ -17,7 +17,14 @@ use super::Loader;
 
 /// The copy.
 #[derive(Debug, Default)]
-pub(crate) struct Shown(RwLock<Vec<PluginShown>>);
+pub(crate) struct Shown(RwLock<Copied>);
+
+/// What is in it.
+#[derive(Debug, Default)]
+pub(super) struct Copied {
+    plugins: Vec<PluginShown>,
+    refused: Vec<String>,
+}
 
 /// A plugin that is in force, was, or should be.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -75,15 +82,26 @@ pub(crate) enum PluginState {
 impl Shown {
     /// All of them, by name.
     pub(crate) fn all(&self) -> Vec<PluginShown> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).plugins.clone()
     }
 
-    pub(super) fn set(&self, plugins: Vec<PluginShown>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = plugins;
+    /// What lies in the files and is not in force, and why, in words.
+    pub(crate) fn refused(&self) -> Vec<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).refused.clone()
+    }
+
+    pub(super) fn set(&self, copied: Copied) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = copied;
     }
 }
 
-pub(super) fn of(loader: &Loader) -> Vec<PluginShown> {
+pub(super) fn of(loader: &Loader) -> Copied {
+    let parts = loader.wrong.iter().map(|(part, mistakes)| format!("{part}: {}", mistakes.join("; ")));
+    let plugins = loader.refused.iter().map(|(name, refused)| format!("plugin {name}: {}", refused.why));
+    Copied { plugins: all(loader), refused: parts.chain(plugins).collect() }
+}
+
+fn all(loader: &Loader) -> Vec<PluginShown> {
     let policies = &loader.config.core.policies;
     let names: BTreeSet<&PluginName> = (loader.in_force.keys())
         .chain(loader.refused.keys())

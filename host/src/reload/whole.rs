@@ -1,9 +1,13 @@
 //! Everything at once: when the host starts, and when a person has the configuration read again.
 //!
-//! At the start there is a last good to fall back to, in the journal: a policy whose plugin does not accept its settings is
-//! what it was. A person who asks for a reload gets all of it or nothing.
+//! At the start there is a last good to fall back to, in the journal: a policy beside a plugin whose file is wrong, or whose plugin
+//! does not accept its settings, is what it was. A person who asks for a reload gets all of it or nothing.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use balm_core::{
     configuration::{Configuration, Policy},
@@ -16,7 +20,7 @@ use tokio::task::block_in_place;
 
 use super::{Answer, Loader, mistakes_of, not_accepted, settings_of, unit::activated};
 use crate::{
-    config::{self, Config, Wrong},
+    config::{self, Config, Starting, Wrong, WrongBeside},
     engine::Ended,
     plugins::{
         Plugins,
@@ -55,13 +59,16 @@ impl Loader {
             }
         }
         let mut tries = 1;
-        let (mut config, mut together) = loop {
+        let (mut config, wrong, mut together) = loop {
             let look = block_in_place(|| self.found());
             // Read again: since it was read first, it may have changed with the plugins.
-            let config = config::load(&self.config.file).unwrap_or_else(|_| self.config.clone());
-            let together = self.together(&config, &look).await;
+            let starting = block_in_place(|| config::load_for_start(&self.config.file));
+            let starting =
+                starting.unwrap_or_else(|_| Starting { config: self.config.clone(), wrong: BTreeMap::new() });
+            let config = starting.kept(previous);
+            let together = self.together(&config, &look, &starting.wrong).await;
             if block_in_place(|| self.found()) == look || tries == TRIES {
-                break (config, together);
+                break (config, starting.wrong, together);
             }
             tokio::time::sleep(PAUSE).await;
             tries += 1;
@@ -74,6 +81,9 @@ impl Loader {
         self.put(together.arrived).await?;
         for refused in together.refused {
             self.refuse_plugin(refused).await?;
+        }
+        for (plugin, WrongBeside { mistakes, .. }) in wrong {
+            self.refuse(ConfigurationPart::Beside(plugin), mistakes_of(&mistakes), None).await?;
         }
         self.show();
         self.parts.inbox.loaded();
@@ -117,7 +127,7 @@ impl Loader {
                 Ok(loaded) => loaded,
                 Err(wrong) => return self.refuse_whole(&wrong, by).await,
             };
-            let together = self.together(&config, &look).await;
+            let together = self.together(&config, &look, &BTreeMap::new()).await;
             if block_in_place(|| self.found()) == look {
                 break (config, after_restart, together);
             }
@@ -136,6 +146,7 @@ impl Loader {
             let wrong = Wrong(unaccepted.into_iter().map(mistake).collect());
             return self.refuse_whole(&wrong, by).await;
         }
+        config.log_warnings();
         // Before the record: whoever is told of what follows it is known by then.
         if let Err(error) = self.parts.notifiers.replace(&config.notifiers) {
             return Ok(Err(error.to_string()));
@@ -187,13 +198,16 @@ impl Loader {
         self.filed.is_empty() || look.values().any(|files| files.wasm.is_some())
     }
 
-    async fn together(&mut self, config: &Config, look: &Look) -> Together {
+    /// A plugin and the policy beside it are one: what lies beside a policy that is `wrong` comes into force no more than it.
+    async fn together(&mut self, config: &Config, look: &Look, wrong: &BTreeMap<PluginName, WrongBeside>) -> Together {
         let mut together = Together::default();
         if !self.counts(look) {
             self.complain("it has no plugin any more: everything in force stays as it is");
         }
         for (name, _) in look.iter().filter(|(_, files)| files.wasm.is_some()) {
             match self.newer(config, name).await {
+                // Asked all the same: the bytes of the version in force may be needed from its file.
+                _ if wrong.contains_key(name) => {}
                 Ok(newer) => together.arrived.activated.extend(newer),
                 Err(refused) => together.refused.push(refused),
             }

@@ -60,7 +60,7 @@ mod tests {
         status.set_backlog(backlog);
         let (ends, ending) = watch::channel(false);
         let mut giving_way = GivingWay::new(Arc::clone(&status), runtime.handle().clone(), ending, most);
-        let (went_on, goes_on) = mpsc::channel();
+        let (went_on, goes_on) = mpsc::sync_channel(1);
         thread::spawn(move || {
             giving_way.first();
             went_on.send(()).unwrap();

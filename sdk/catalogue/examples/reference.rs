@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, schema_for};
 fn main() {
     let mut page = String::from(
         "# The catalogue\n\nWritten by `cargo xtask docs` from `sdk/catalogue`.\n\nWhat a plugin may propose and ask, as JSON. A \
-         field that the reader does not know is ignored.\n\n# Actions\n",
+         field that the reader does not know is ignored, so an optional parameter that is misspelt has no \
+         effect.\n\n# Actions\n",
     );
     action::<ecs::ScaleService>(&mut page);
     action::<ecs::RedeployService>(&mut page);

@@ -98,6 +98,28 @@ pub enum CheckName {
     Authorization,
 }
 
+impl CheckName {
+    /// Every check, in their order.
+    pub const ALL: [Self; 16] = [
+        Self::Stop,
+        Self::Stale,
+        Self::Mode,
+        Self::Manifest,
+        Self::Catalogue,
+        Self::Target,
+        Self::Look,
+        Self::Expectation,
+        Self::Busy,
+        Self::Opposes,
+        Self::Oscillation,
+        Self::Recurrence,
+        Self::Storm,
+        Self::Limits,
+        Self::Bounds,
+        Self::Authorization,
+    ];
+}
+
 impl fmt::Display for CheckName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -18,7 +18,11 @@ use balm_core::{
 };
 use clap::Subcommand;
 
-use super::{Place, explain, show::printable};
+use super::{
+    Place, explain,
+    out::{self, say},
+    show::printable,
+};
 use crate::config;
 
 #[derive(Debug, Subcommand)]
@@ -77,12 +81,12 @@ pub(super) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Check { dir, config } => check(&dir, config.as_deref()),
         Command::Schema => {
-            print!("{SCHEMA}");
+            out::write(SCHEMA)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Explain { place, intent, json } => {
             let intent: balm_core::name::IntentId = intent.parse()?;
-            explain::run(&place, Some(&intent.to_string()), json)
+            explain::run(&place, Some(&intent.to_string()), json, explain::Detail::Checks)
         }
         Command::Test { table, config } => table::run(&table, &config),
     }
@@ -100,11 +104,12 @@ fn check(dir: &Path, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         (guardrails.breakers.len(), "breaker"),
     ];
     let words = counted.map(|(count, what)| format!("{count} {what}{}", if count == 1 { "" } else { "s" }));
-    println!("{}, {}", words.join(", "), if guardrails.storm.is_some() { "a storm brake" } else { "no storm brake" });
-    let warnings = unmatched::warnings(dir, &guardrails, policies.as_ref());
-    warnings.iter().for_each(|warning| println!("{}", printable(warning)));
+    say!("{}, {}", words.join(", "), if guardrails.storm.is_some() { "a storm brake" } else { "no storm brake" })?;
+    for warning in unmatched::warnings(dir, &guardrails, policies.as_ref()) {
+        say!("{}", printable(&warning))?;
+    }
     let digest = guardrails.digest();
-    println!("nothing is wrong; verdicts of this version say guardrails {}", digest.short());
+    say!("nothing is wrong; verdicts of this version say guardrails {}", digest.short())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,7 +126,7 @@ fn policies(dir: &Path, config: Option<&Path>) -> anyhow::Result<Option<BTreeMap
     match config::load(&beside) {
         Ok(config) => Ok(Some(config.core.policies)),
         Err(_) => {
-            println!("{} is not right, so names of policies are not looked up: see `balm check`", beside.display());
+            say!("{} is not right, so names of policies are not looked up: see `balm check`", beside.display())?;
             Ok(None)
         }
     }

@@ -6,7 +6,10 @@ use anyhow::{Context as _, bail};
 use balm_core::{configuration::Configuration, record::CheckName};
 
 use super::case::{Case, Said, Table};
-use crate::{cli::show::printable, config};
+use crate::{
+    cli::{out::say, show::printable},
+    config,
+};
 
 pub(super) fn run(table: &Path, config: &Path) -> anyhow::Result<ExitCode> {
     let configuration = config::load(config)?.core;
@@ -17,12 +20,12 @@ pub(super) fn run(table: &Path, config: &Path) -> anyhow::Result<ExitCode> {
     let mut wrong = 0;
     for case in &cases {
         if let Some(difference) = differs(case, &configuration) {
-            println!("{}", line(&case.name, &difference));
+            say!("{}", line(&case.name, &difference))?;
             wrong += 1;
         }
     }
     let count = cases.len();
-    println!("{} of {count} as expected", count - wrong);
+    say!("{} of {count} as expected", count - wrong)?;
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

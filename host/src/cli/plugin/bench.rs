@@ -12,7 +12,7 @@ use balm_sandbox::{Class, Plugin};
 use serde_json::{Value, json};
 
 use super::{Loader, Scene, read};
-use crate::cli::client;
+use crate::cli::out;
 
 /// Calls before the first that counts: they warm the pool of instances.
 const WARM_CALLS: usize = 20;
@@ -39,7 +39,7 @@ pub(super) fn run(file: &Path, scene: &Scene, as_json: bool) -> anyhow::Result<E
     let samples = loader.runtime.block_on(measure(&plugin, &played.input))?;
     let figures = figures(&plugin, load, played.round.fuel, &samples);
     let text = if as_json { format!("{figures}\n") } else { in_words(&figures) };
-    client::write_out(text.as_bytes())?;
+    out::write(text)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,7 +13,7 @@ use balm_sandbox::{Class, Interfaces, Plugin};
 use serde_json::{Value, json};
 
 use super::{Loader, read};
-use crate::cli::{client, show::printable};
+use crate::cli::{out, show::printable};
 
 /// What was found.
 struct Found {
@@ -37,7 +37,7 @@ pub(super) fn run(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
         took: since.elapsed(),
     };
     let text = if as_json { format!("{}\n", found.json()) } else { found.words(file) };
-    client::write_out(text.as_bytes())?;
+    out::write(text)?;
     Ok(if found.loaded.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Loader, Scene, scene::Played};
 use crate::{
-    cli::{client, show::printable},
+    cli::{out, show::printable},
     plugin_log,
 };
 
@@ -29,7 +29,7 @@ pub(super) fn run(file: &Path, scene: &Scene, as_json: bool) -> anyhow::Result<E
     let took = since.elapsed();
     let text =
         if as_json { format!("{}\n", in_json(&plugin, &played, took)) } else { in_words(&plugin, &played, took) };
-    client::write_out(text.as_bytes())?;
+    out::write(text)?;
     Ok(match (&played.round.outcome, played.missing.is_empty()) {
         (Ok(_), true) => ExitCode::SUCCESS,
         (Ok(_), false) => ExitCode::from(NEEDS),

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::{name, read};
 use crate::{
     admin::{CandidateChoice, Choice, Differences, Example, Lines, PluginVersions, Why},
-    cli::{Place, client, say_done, show::printable},
+    cli::{Place, out, say_done, show::printable},
 };
 
 /// The plugin of the running host that is meant.
@@ -178,11 +178,11 @@ impl Which {
 fn ask<T: DeserializeOwned>(which: &Which, what: &str, json: bool, words: &dyn Fn(&T) -> String) -> anyhow::Result<()> {
     let answer = which.place.client()?.get(&format!("/v1/plugins/{}{what}", which.plugin))?;
     if json {
-        client::write_out(&[&answer[..], b"\n"].concat())?;
+        out::write([&answer[..], b"\n"].concat())?;
         return Ok(());
     }
     let answer: T = serde_json::from_slice(&answer).context("the host's answer cannot be read")?;
-    client::write_out(words(&answer).as_bytes())?;
+    out::write(words(&answer))?;
     Ok(())
 }
 
@@ -237,7 +237,7 @@ fn lines(log: &Lines) -> String {
     for line in &log.lines {
         let (at, digest) = (line.at, line.digest.short());
         let (policy, episode, message) = (&line.policy, line.episode, printable(&line.message));
-        let _ = writeln!(text, "{at} {:<5} {policy} episode {episode} version {digest}: {message}", line.level);
+        let _ = writeln!(text, "{at} {:<6} {policy} episode {episode} version {digest}: {message}", line.level);
     }
     if text.is_empty() { "it wrote nothing since the host started\n".into() } else { text }
 }
