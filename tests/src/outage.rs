@@ -226,6 +226,8 @@ fn told(records: &[Record]) -> u64 {
     sent(records).iter().filter(|sent| sent.delivered.is_ok()).map(|sent| sent.covers).sum()
 }
 
+/// Notices that this notifier is to have: checkpoints go only to those that ask for them.
 fn worth_telling(records: &[Record]) -> u64 {
-    records.iter().filter(|record| notice::is_worth_telling(&record.fact)).count() as u64
+    let wanted = |record: &&Record| notice::is_worth_telling(&record.fact) && record.fact.kind() != "checkpoint";
+    records.iter().filter(wanted).count() as u64
 }
