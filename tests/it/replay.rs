@@ -122,14 +122,15 @@ fn records_are_found(files: &Files) {
     let web = arn("web");
     let ended = find(&["--policy", "web-cpu", "--result", "verified"]);
     assert_eq!(ended[0]["kind"], "intent-ended", "an end names no policy itself: {ended:?}");
-    for about in [
-        ["--plugin", "scale-ecs-service"],
-        ["--action", "ecs:scale-service"],
-        ["--target", &web],
-        ["--alert", "HighCpu"],
+    let other = web.replace("/web", "/other");
+    for (about, own, others) in [
+        ("--plugin", "scale-ecs-service", "other"),
+        ("--action", "ecs:scale-service", "ecs:stop-task"),
+        ("--target", &web, &other),
+        ("--alert", "HighCpu", "other"),
     ] {
-        assert_eq!(find(&[&about[..], &["--result", "verified"]].concat()), ended, "{about:?}");
-        assert_eq!(find(&[about[0], "other", "--result", "verified"]), Vec::<Value>::new(), "{about:?}");
+        assert_eq!(find(&[about, own, "--result", "verified"]), ended, "{about}");
+        assert_eq!(find(&[about, others, "--result", "verified"]), Vec::<Value>::new(), "{about}");
     }
     assert_eq!(kinds(&["--verdict", "admitted"]), ["intent-judged", "intent-judged"]);
     assert_eq!(kinds(&["--result", "done"]), ["attempt-ended", "attempt-ended"]);
@@ -141,8 +142,9 @@ fn records_are_found(files: &Files) {
     assert_eq!([first, behind].concat(), of_episode, "pages follow each other");
     assert_eq!(find(&["--until", "2020-01-01T00:00:00Z"]), Vec::<Value>::new());
     assert_eq!(kinds(&["--since", "2020-01-01T00:00:00Z", "--kind", "genesis"]), ["genesis"]);
-    let told = files.balm_fails(&["audit", "find", "--kind", "nothing"]);
-    assert!(told.contains("is no kind of record; there are genesis, "), "{told}");
+    let refused = files.balm(&["audit", "find", "--kind", "nothing"]);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && told.contains("is no kind of record; there are genesis, "), "{told}");
 }
 
 /// A capsule by its record, by an intent of it and by its episode; and what is none.

@@ -83,6 +83,10 @@ impl Template {
         }
         host.accept(&body(&[scene.resolved("2026-11-01T10:00:00Z")]));
         wait::until("the change back in", WITHIN, || runs(4));
+        // Nothing is left for a later start to do: it would answer with more.
+        wait::until("the episode to end", WITHIN, || {
+            files.facts().iter().any(|fact| fact.kind() == "episode-ended").then_some(())
+        });
         files.wait_for_rest();
         host.stop();
         // What a start writes itself belongs to every copy: the host that is asked is the second one.
