@@ -368,11 +368,7 @@ impl Opened {
         loop {
             follow.borrow_and_update();
             let ends = *ending.borrow();
-            let next = log.lines_into(from, COPY_BYTES, &mut lines)?;
-            if next.is_elsewhere(from) {
-                log.let_go_before(next);
-            }
-            from = next;
+            from = log.lines_into(from, COPY_BYTES, &mut lines)?;
             if !lines.is_empty() {
                 self.put(&lines, &mut packer)?;
                 unsynced_since.get_or_insert_with(Instant::now);

@@ -70,11 +70,6 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// Whether it is in another file.
-    pub(crate) const fn is_elsewhere(self, other: Self) -> bool {
-        self.segment != other.segment
-    }
-
     /// Before the first record.
     pub(crate) const START: Self = Self { segment: 0, offset: 0 };
 
@@ -244,15 +239,6 @@ impl Log {
             }
             from = Position { segment: from.segment + 1, offset: 0 };
         }
-    }
-
-    /// Nothing before the file of this place is read again soon: its pages in memory may be used for others.
-    ///
-    /// A host that writes for days would else fill the memory of its machine, or of its container, with what nobody reads.
-    pub(crate) fn let_go_before(&self, place: Position) {
-        let Some(before) = place.segment.checked_sub(1).and_then(|before| self.segment(before)) else { return };
-        // Where the kernel cannot be told, it finds out by itself, later.
-        let _ = rustix::fs::fadvise(&before.file, 0, None, rustix::fs::Advice::DontNeed);
     }
 
     /// Nothing is kept there: not yet, or no longer.
