@@ -1,22 +1,16 @@
 //! What whole-system tests, proofs and benchmarks share.
 //!
-//! `harness` starts the real programs in directories of their own and speaks to them as strangers do. What they must
-//! withstand, each with what it counts: `kills` ends a host at any moment and `syscalls` at one call to the kernel after the
-//! other, `power` opens what a power cut may leave and `rot` what becomes of damaged files; `swaps` replaces plugins under
-//! load; `storm` sends alerts by the thousand and `outage` does while nobody answers for Slack; `corpus` has the hostile
-//! guests, `approvals` everything that somebody may try with an approval, and `tamper` forges exports, which `export` takes
-//! apart. What must come out the same: `replay` makes decisions again, `golden` has decisions of released contracts and
-//! `golden_journal` what earlier versions wrote, `languages` builds the policies that are not in Rust, and `oracle` judges
-//! random intents beside the guard. `sim` runs the core, a model of the journal and the model cloud under one seed. `mutants`
-//! plants faults that tests must find. `bench` measures. `book` reads the book and does what it says, `reference` writes the
-//! pages of it that code can write. Nothing here is shipped.
-//! other; `swaps` replaces plugins under load; `storm` sends alerts by the thousand and `outage` does while nobody answers for
-//! Slack; `corpus` has the hostile guests, `approvals` everything that somebody may try with an approval, and `tamper` forges
-//! exports, which `export` takes apart; `bombs` are hard to compile, beside every hostile guest a good plugin is a `neighbour`,
-//! `lifecycle` ends a host in changes of plugins' versions, and `fuzz` hands it what is nearly right. What must come out the same: `replay` makes decisions again, `golden` has decisions of
-//! released contracts and `golden_journal` what earlier versions wrote, `languages` builds the policies that are not in Rust, and `oracle` judges random intents beside the
-//! guard. `sim` runs the core, a model of the journal and the model cloud under one seed. `bench` measures. `book` reads the
-//! book and does what it says, `reference` writes the pages of it that code can write. Nothing here is shipped.
+//! `harness` starts the real programs in directories of their own and speaks to them as strangers do, and `binary` writes Wasm
+//! that no text could say. What they must withstand, each with what it counts: `kills` ends a host at any moment, `syscalls` at
+//! one call to the kernel after the other and `lifecycle` in changes of plugins' versions; `power` opens what a power cut may
+//! leave and `rot` what becomes of damaged files; `swaps` replaces plugins under load; `storm` sends alerts by the thousand and
+//! `outage` does while nobody answers for Slack; `corpus` has the hostile guests, beside all of which a good plugin is a
+//! `neighbour`, and `bombs` those that are hard to compile; `fuzz` hands over what is nearly right, `approvals` has everything
+//! that somebody may try with an approval, and `tamper` forges exports, which `export` takes apart. What must come out the same:
+//! `replay` makes decisions again, `golden` has decisions of released contracts and `golden_journal` what earlier versions wrote,
+//! `languages` builds the policies that are not in Rust, and `oracle` judges random intents beside the guard. `sim` runs the core,
+//! a model of the journal and the model cloud under one seed. `mutants` plants faults that tests must find. `bench` measures.
+//! `book` reads the book and does what it says, `reference` writes the pages of it that code can write. Nothing here is shipped.
 
 pub mod approvals;
 pub mod bench;

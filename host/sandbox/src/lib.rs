@@ -2,9 +2,9 @@
 //!
 //! A component of a class that the operator permits (`class`) and with interfaces of ours alone (`interfaces`) is compiled once
 //! (`compile`, best in a process of its own) and becomes a [`Plugin`] (`plugin`) of a [`Sandbox`], linked against nothing but
-//! our `log` and an inert WASI (`wasi`). The sandbox then makes a fresh store and instance for every call (`store`), bounded in
-//! instructions, time and space (`limits`, the one file with every number). It is the only crate that names wasmtime, and it refuses to know
-//! what a plugin's answer leads to: it turns the core's [`Input`](balm_core::evaluation::Input) into an
+//! our `log` and an inert WASI (`wasi`). The sandbox then makes a fresh store and instance for every call (`store`) once it has
+//! its turn (`turns`), bounded in instructions, time (`meter`) and space (`limits`, the one file with every number). It is the
+//! only crate that names wasmtime, and it refuses to know what a plugin's answer leads to: it turns the core's [`Input`](balm_core::evaluation::Input) into an
 //! [`Outcome`](balm_core::evaluation::Outcome), or into that plugin's failure.
 
 mod class;

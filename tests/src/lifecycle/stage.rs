@@ -20,7 +20,7 @@ use super::{
     changes::{ACTIVE, FILE, KNOWN, NEW},
 };
 use crate::harness::{
-    Dir,
+    Dir, copy,
     grafana::{Alert, body},
     host::{Files, Host},
     journal, socket, stamped,
@@ -88,19 +88,6 @@ fn push(files: &Files, version: u64) -> [String; 7] {
     files.put(&file, &stamped::version(version));
     let file = files.path(&file).display().to_string();
     ["plugin", "push", &file, "--name", "web", "--why", "a new build"].map(str::to_owned)
-}
-
-/// Copy a directory of files; a socket is none.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory can be made");
-    for entry in fs::read_dir(from).expect("the directory can be read").flatten() {
-        let (kind, to) = (entry.file_type().expect("it has a type"), to.join(entry.file_name()));
-        if kind.is_dir() {
-            copy(&entry.path(), &to);
-        } else if kind.is_file() {
-            fs::copy(entry.path(), to).expect("a file can be copied");
-        }
-    }
 }
 
 impl Stage {
