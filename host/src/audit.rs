@@ -12,6 +12,7 @@
 
 mod ask;
 mod check;
+mod index;
 mod pack;
 
 use std::{
@@ -25,13 +26,14 @@ use std::{
 
 use balm_core::{
     digest::Digest,
-    line::{self, Chain, Glance},
-    name::{EpisodeId, Seq},
+    line::{self, Chain},
+    name::Seq,
 };
 use sled::{Batch, Db, Tree};
 use tokio::{runtime::Handle, sync::watch};
 
 pub(crate) use self::ask::Room;
+use self::index::Index;
 use crate::journal::{Log, LogError, Position};
 
 /// Bytes of a value. See above.
@@ -52,8 +54,12 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// How long the child may take to open the database.
 const PROBE: Duration = Duration::from_secs(30);
 
-/// The name says how what is in it is packed: another one is not found, and the database is built again.
-const HEAD: &[u8] = b"head-of-lz4-packs";
+/// The name says how what is in it is packed and found: another one is not found, and the database is built again.
+const HEAD: &[u8] = b"head-of-lz4-packs-with-shared-index";
+
+/// The trees: packs of records, and by which records episodes are found.
+const RECORDS: &str = "records";
+const FOUND: &str = "found";
 
 /// The file in its directory that says that it is damaged, and where: it is put aside with it.
 const DAMAGED: &str = "damaged";
@@ -66,7 +72,7 @@ pub(crate) struct Audit {
 
 struct Shared {
     records: Tree,
-    episodes: Tree,
+    found: Tree,
     /// The first record that is in it, or will be: where old records are no longer kept, one that is built again begins there.
     first: Seq,
     /// The last record that is in it.
@@ -156,7 +162,7 @@ pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, 
         }
     };
     let db = sled(&dir)?;
-    let (records, episodes) = (db.open_tree("records")?, db.open_tree("episodes")?);
+    let (records, found) = (db.open_tree(RECORDS)?, db.open_tree(FOUND)?);
     let known = head(&db)?.unwrap_or(Chain::START);
     let head = known.seq;
     forget_after(&records, head)?;
@@ -167,7 +173,7 @@ pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, 
     let from = log.position(next)?;
     let shared = Arc::new(Shared {
         records,
-        episodes,
+        found,
         first,
         head: watch::Sender::new(head),
         known,
@@ -253,9 +259,9 @@ fn probe(dir: &Path) -> Result<Option<(Chain, Seq)>, String> {
 pub(crate) fn probed(dir: &Path) -> Result<Option<(Chain, Seq)>, AuditError> {
     let db = sled(dir)?;
     let head = head(&db)?;
-    let (records, episodes) = (db.open_tree("records")?, db.open_tree("episodes")?);
+    let (records, found) = (db.open_tree(RECORDS)?, db.open_tree(FOUND)?);
     // Everything that a reader would walk over: damage shows here and not there.
-    for tree in [&records, &episodes] {
+    for tree in [&records, &found] {
         tree.last()?;
         tree.first()?;
     }
@@ -398,7 +404,7 @@ impl Opened {
     fn put(&self, lines: &[u8], packer: &mut Packer) -> Result<(), AuditError> {
         packer.pack(lines)?;
         self.audit.shared.records.apply_batch(std::mem::take(&mut packer.records))?;
-        self.audit.shared.episodes.apply_batch(std::mem::take(&mut packer.episodes))?;
+        packer.index.put(&self.audit.shared.found)?;
         if let Some(head) = packer.head {
             self.db.insert(HEAD, format!("{} {}", head.seq, head.hash).as_bytes())?;
             self.audit.shared.head.send_replace(head.seq);
@@ -423,25 +429,8 @@ async fn until(at: Option<Instant>) {
 #[derive(Default)]
 struct Packer {
     records: Batch,
-    episodes: Batch,
     head: Option<Chain>,
     index: Index,
-}
-
-/// Which records an episode is found by: within a batch, the first of its records leads to the others.
-#[derive(Default)]
-struct Index {
-    /// The episode that the batch that goes on is already found by.
-    indexed: Option<EpisodeId>,
-}
-
-impl Index {
-    /// The episode that is to be found by the next record.
-    fn enters(&mut self, Glance { more, episode, .. }: Glance) -> Option<EpisodeId> {
-        let enters = episode.filter(|episode| self.indexed != Some(*episode));
-        self.indexed = if more { episode.or(self.indexed) } else { None };
-        enters
-    }
 }
 
 impl Packer {
@@ -458,7 +447,7 @@ impl Packer {
                 }
                 self.head = Some(Chain { seq: glance.seq, hash });
                 if let Some(episode) = self.index.enters(glance) {
-                    self.episodes.insert(&episode_key(episode, glance.seq), &[]);
+                    self.index.add(episode, glance.seq);
                 }
                 start.get_or_insert(glance.seq);
             }
@@ -468,13 +457,6 @@ impl Packer {
         }
         Ok(())
     }
-}
-
-fn episode_key(episode: EpisodeId, seq: Seq) -> [u8; 16] {
-    let mut key = [0; 16];
-    key[..8].copy_from_slice(&episode.0.0.to_be_bytes());
-    key[8..].copy_from_slice(&seq.0.to_be_bytes());
-    key
 }
 
 #[cfg(test)]

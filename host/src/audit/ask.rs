@@ -10,7 +10,7 @@ use balm_core::{
     name::{EpisodeId, Seq},
 };
 
-use super::{Audit, AuditError, DAMAGED, check, episode_key, pack, packed, seq_of};
+use super::{Audit, AuditError, DAMAGED, check, index, pack, packed};
 
 /// How long a question waits for the records that were durable when it was asked.
 const REACH_WITHIN: Duration = Duration::from_millis(500);
@@ -109,13 +109,9 @@ impl Audit {
     fn read_episode(&self, episode: EpisodeId, from: Seq, room: Room) -> Result<Vec<Vec<u8>>, AuditError> {
         let has_first = from <= episode.0 && episode.0 >= self.first();
         let mut lines = if has_first { self.lines(episode.0, 1)? } else { Vec::new() };
-        let (first, last) = (episode_key(episode, Seq::ZERO), episode_key(episode, Seq(u64::MAX)));
         // The batch that the first record is in may begin before it.
-        let before = self.shared.episodes.range(first..=episode_key(episode, from)).next_back().transpose()?;
-        let start = before.map_or_else(|| first.to_vec(), |(key, _)| key.to_vec());
-        for entry in self.shared.episodes.range(start..=last.to_vec()) {
-            let (key, _) = entry?;
-            let seq = key.get(8..).and_then(seq_of).ok_or(AuditError::Damaged(episode.0))?;
+        for seq in index::records(&self.shared.found, episode, from)? {
+            let seq = seq?;
             self.batch((episode, from), seq, room, &mut lines)?;
             if room.is_full(&lines) {
                 break;

@@ -9,11 +9,11 @@ use balm_core::{
     name::Seq,
 };
 
-use super::{Audit, AuditError, Index, episode_key, pack, packed};
+use super::{Audit, AuditError, Index, index, pack, packed};
 
 /// Check everything that was there when the database was opened. `goes_on` is asked from time to time.
 pub(super) fn check(audit: &Audit, mut goes_on: impl FnMut() -> bool) -> Result<(), AuditError> {
-    let (mut next, known, mut index) = (audit.first(), audit.shared.known, Index::default());
+    let (mut next, known, mut entered) = (audit.first(), audit.shared.known, Index::default());
     let mut before = (next == Seq::ZERO.next()).then_some(Chain::START.hash);
     while next <= known.seq && goes_on() {
         // What cannot be read is damaged like what is another.
@@ -26,8 +26,8 @@ pub(super) fn check(audit: &Audit, mut goes_on: impl FnMut() -> bool) -> Result<
             // Where old records are no longer kept, the first line says what it follows.
             let follows = before.or_else(|| line::claims(line)?.1.prev);
             let is_chained = follows.is_some_and(|before| line::hash_after(&before, json) == hash);
-            let is_found = match index.enters(glance) {
-                Some(episode) => matches!(audit.shared.episodes.contains_key(episode_key(episode, next)), Ok(true)),
+            let is_found = match entered.enters(glance) {
+                Some(episode) => matches!(index::has(&audit.shared.found, episode, next), Ok(true)),
                 None => true,
             };
             if !is_chained || !is_found || (next == known.seq && hash != known.hash) {
@@ -55,30 +55,30 @@ mod tests {
     use tokio::sync::watch;
 
     use super::{
-        super::{Packer, Shared, key, sled},
+        super::{FOUND, Packer, RECORDS, Shared, key, sled},
         *,
     };
     use crate::test_dir::TestDir;
 
-    const RECORDS: u64 = 12;
+    const MANY: u64 = 12;
 
     /// A database with a record for each of four episodes in turn, three records in a pack.
     fn database(dir: &TestDir) -> Audit {
         let db = sled(dir.path()).unwrap();
-        let (records, episodes) = (db.open_tree("records").unwrap(), db.open_tree("episodes").unwrap());
+        let (records, found) = (db.open_tree(RECORDS).unwrap(), db.open_tree(FOUND).unwrap());
         let (mut chain, mut packer, mut lines) = (Chain::START, Packer::default(), Vec::new());
-        for seq in (1..=RECORDS).map(Seq) {
+        for seq in (1..=MANY).map(Seq) {
             let ended = EpisodeEnded { episode: EpisodeId(Seq(100 + seq.0 % 4)), how: EpisodeEnd::Resolved };
             let record = Record { seq, at: Timestamp::EPOCH, more: false, fact: Fact::EpisodeEnded(ended) };
             chain = line::write(chain, &record, Framing::default(), &mut lines);
             if seq.0 % 3 == 0 {
                 packer.pack(&std::mem::take(&mut lines)).unwrap();
+                packer.index.put(&found).unwrap();
             }
         }
         records.apply_batch(packer.records).unwrap();
-        episodes.apply_batch(packer.episodes).unwrap();
         let (head, dir) = (watch::Sender::new(chain.seq), dir.path().to_owned());
-        let shared = Shared { records, episodes, first: Seq(1), head, known: chain, damaged: OnceLock::new(), dir };
+        let shared = Shared { records, found, first: Seq(1), head, known: chain, damaged: OnceLock::new(), dir };
         Audit { shared: Arc::new(shared) }
     }
 
@@ -94,7 +94,7 @@ mod tests {
     fn whatever_is_missing_or_another_is_found_with_its_place() {
         let dir = TestDir::new("audit-check");
         let audit = database(&dir);
-        let Shared { records, episodes, .. } = &*audit.shared;
+        let Shared { records, found: index, .. } = &*audit.shared;
         assert_eq!(found(&audit), None);
         for start in [1, 4, 7, 10].map(Seq) {
             let pack = records.remove(key(start, 0)).unwrap().expect("it was there");
@@ -106,12 +106,21 @@ mod tests {
             assert_eq!(found(&audit), Some(start.0), "its end is missing");
             records.insert(key(start, 0), pack).unwrap();
         }
-        for seq in (1..=RECORDS).map(Seq) {
-            let entry = episode_key(EpisodeId(Seq(100 + seq.0 % 4)), seq);
-            episodes.remove(entry).unwrap().expect("it was there");
-            assert_eq!(found(&audit), Some(seq.0), "an episode is not found by a record");
-            episodes.insert(entry, &[]).unwrap();
+        // All episodes and all records share one value, in which each record has an entry.
+        let (key, value) = index.first().unwrap().expect("there is one");
+        for seq in 1..=MANY {
+            let end = usize::try_from(seq).unwrap() * 3;
+            let without = [&value[..end - 3], &value[end..]].concat();
+            let mut of_another = value.to_vec();
+            of_another[end - 1] ^= 0x80;
+            for other in [without, of_another] {
+                index.insert(&key, other).unwrap();
+                assert_eq!(found(&audit), Some(seq), "an episode is not found by a record");
+            }
         }
+        index.remove(&key).unwrap();
+        assert_eq!(found(&audit), Some(1), "all of it is missing");
+        index.insert(key, value).unwrap();
         assert_eq!(found(&audit), None);
     }
 
