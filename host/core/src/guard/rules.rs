@@ -113,7 +113,7 @@ impl Rules {
                 Err(errors) => mistakes.extend(errors.iter().map(|error| Mistake::new(file, text, error))),
             }
         }
-        let result = Validator::new(schema()).validate(&set, ValidationMode::Strict);
+        let result = VALIDATOR.validate(&set, ValidationMode::Strict);
         let in_file = |rule: &PolicyId, diagnostic: &dyn Diagnostic| {
             let (file, text) = file_of(files, rule);
             Mistake::new(file, text, diagnostic)
@@ -132,7 +132,7 @@ impl Rules {
     }
 
     fn of(set: PolicySet) -> Self {
-        let actions = schema().action_entities().expect("our schema's actions form no cycle");
+        let actions = ACTIONS.clone();
         let (slices, memory) = (Slices::default(), Memory::default());
         Self { set, authorizer: Authorizer::new(), actions, slices, memory, warnings: vec![], policies: vec![] }
     }
@@ -204,10 +204,18 @@ impl Rules {
     }
 }
 
-fn schema() -> Schema {
+/// Our schema, read once: to read it takes longer than the rules of a host.
+static PARSED: LazyLock<Schema> = LazyLock::new(|| {
     let (schema, _) = Schema::from_cedarschema_str(SCHEMA).expect("our schema is valid, which a test proves");
     schema
-}
+});
+
+/// Validates rules against it.
+static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| Validator::new(PARSED.clone()));
+
+/// Its actions.
+static ACTIONS: LazyLock<Entities> =
+    LazyLock::new(|| PARSED.action_entities().expect("our schema's actions form no cycle"));
 
 /// The name and text of the file that a rule is from.
 fn file_of<'a>(files: &'a BTreeMap<String, String>, rule: &'a PolicyId) -> (&'a str, &'a str) {
@@ -379,9 +387,9 @@ mod tests {
             let (policy, target) =
                 (uid("Policy", &question.policy), uid(question.resource.kind, &question.resource.arn));
             let context = question.context().expect("a context");
-            assert!(Request::new(policy, uid("Action", action), target, context, Some(&schema())).is_ok(), "{request}");
+            assert!(Request::new(policy, uid("Action", action), target, context, Some(&PARSED)).is_ok(), "{request}");
             let ours = entities.iter().filter(|entity| entity.uid().type_name().to_string() != "Action").cloned();
-            let checked = Entities::from_entities(ours, Some(&schema()));
+            let checked = Entities::from_entities(ours, Some(&PARSED));
             assert!(checked.is_ok(), "{:?}", checked.err());
         }
     }
