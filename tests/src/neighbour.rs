@@ -271,30 +271,37 @@ fn stops() -> Vec<f64> {
     let sandbox = Arc::new(Sandbox::new().expect("a sandbox"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let mut running = tokio::task::JoinSet::new();
+        let mut plugins = Vec::new();
         for guest in guests() {
             let name = corpus::plugin_name(guest.name).parse().expect("a plugin's name");
-            let settings = Json::parse(guest.settings).expect("settings are JSON");
             let plugin = Plugin::load(&sandbox, name, &(guest.bytes)()).await.expect("it becomes a plugin");
-            running.spawn(async move {
-                let (mut late, input) = (Vec::new(), corpus::input(settings));
-                for _ in 0..STOPS {
-                    let since = Instant::now();
-                    let round = plugin.evaluate(&input).await;
-                    let took = since.elapsed().saturating_sub(round.waited);
-                    if round.outcome.is_err_and(|failure| is_stopped(failure.kind)) {
-                        late.push((took.as_secs_f64() * 1e3 - DEADLINE_MS).max(0.0));
-                    }
-                }
-                let most = late.iter().copied().fold(0.0, f64::max);
-                if most > 10.0 {
-                    eprintln!("{} was stopped {most:.1} ms late", guest.name);
-                }
-                late
-            });
+            plugins.push((guest, plugin));
+        }
+        let mut running = tokio::task::JoinSet::new();
+        for (guest, plugin) in plugins {
+            running.spawn(async move { late(&guest, &plugin).await });
         }
         running.join_all().await.concat()
     })
+}
+
+/// By how many milliseconds a guest had more than its time, each time that it had to be stopped.
+async fn late(guest: &Hostile, plugin: &Plugin) -> Vec<f64> {
+    let input = corpus::input(Json::parse(guest.settings).expect("settings are JSON"));
+    let mut late = Vec::new();
+    for _ in 0..STOPS {
+        let since = Instant::now();
+        let round = plugin.evaluate(&input).await;
+        let took = since.elapsed().saturating_sub(round.waited);
+        if round.outcome.is_err_and(|failure| is_stopped(failure.kind)) {
+            late.push((took.as_secs_f64() * 1e3 - DEADLINE_MS).max(0.0));
+        }
+    }
+    let most = late.iter().copied().fold(0.0, f64::max);
+    if most > 10.0 {
+        eprintln!("{} was stopped {most:.1} ms late", guest.name);
+    }
+    late
 }
 
 /// Whether a guest failed so because it had had enough.

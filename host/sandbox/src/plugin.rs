@@ -44,7 +44,7 @@ pub struct Round {
     pub log: Vec<LogLine>,
     /// Lines beyond the cap.
     pub log_dropped: u64,
-    /// How long it waited for its turn, before there was an instance.
+    /// How long it waited for its turn, before it ran and once that took long.
     pub waited: Duration,
 }
 
@@ -239,7 +239,7 @@ impl Plugin {
         });
         let fuel = store::fuel_used(&call.store);
         let log = std::mem::take(&mut call.store.data_mut().log);
-        Round { outcome, fuel, log: log.lines, log_dropped: log.dropped, waited }
+        Round { outcome, fuel, log: log.lines, log_dropped: log.dropped, waited: call.turn.turn.waited }
     }
 
     /// A fresh store and instance, for as long as a turn lasts.

@@ -25,13 +25,13 @@ pub(crate) struct Habit(AtomicU32);
 /// Places for calls.
 #[derive(Debug)]
 pub(crate) struct Turns {
-    /// Each call has one, for its instance.
+    /// Calls that take long have one each; with it goes an instance, for those that have none yet.
+    places: Semaphore,
+    /// Of the calls that are expected to take long, the next one waits for a place, and the others behind it: one that takes
+    /// long although its plugin's others did not has an instance already, and is not to queue behind those that have none.
+    next: Semaphore,
+    /// All other calls have one each, for their instance.
     instances: Semaphore,
-    /// Calls of plugins that take long have one more, from the beginning.
-    long: Semaphore,
-    /// Calls that take long although the plugin's others did not have one of these once that shows: they have an instance
-    /// already, and are not to queue behind those that have none.
-    surprising: Semaphore,
 }
 
 /// The right to have one instance and to run, for as long as it lives.
@@ -39,9 +39,9 @@ pub(crate) struct Turns {
 pub(crate) struct Turn<'a> {
     /// Whose call it is that evaluates, and where it gets a place once it takes long; a call that loads has no need of one.
     evaluates: Option<(&'a Habit, &'a Semaphore)>,
-    _instance: SemaphorePermit<'a>,
+    _instance: Option<SemaphorePermit<'a>>,
     place: Option<SemaphorePermit<'a>>,
-    /// How long it was waited for.
+    /// How long it was waited for, at first and once it took long.
     pub(crate) waited: Duration,
     /// How long it has run.
     ran: Duration,
@@ -70,41 +70,32 @@ impl Habit {
 
 impl Turns {
     pub(crate) fn new() -> Self {
+        let all = limits::INSTANCES as usize;
         let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self {
-            instances: Semaphore::new(limits::INSTANCES as usize),
-            long: Semaphore::new(processors),
-            surprising: Semaphore::new(processors),
-        }
+        Self::of(processors.min(all / 2), all)
+    }
+
+    fn of(places: usize, instances: usize) -> Self {
+        Self { places: Semaphore::new(places), next: Semaphore::new(1), instances: Semaphore::new(instances - places) }
     }
 
     /// Wait for the turn of a call that evaluates, of a plugin with this habit.
     pub(crate) async fn evaluating<'a>(&'a self, habit: &'a Habit) -> Turn<'a> {
         let since = Instant::now();
-        let place_held = if habit.is_long() { Some(place(&self.long).await) } else { None };
-        let instance = place(&self.instances).await;
-        let evaluates = Some((habit, &self.surprising));
-        Turn {
-            evaluates,
-            _instance: instance,
-            place: place_held,
-            waited: since.elapsed(),
-            ran: Duration::ZERO,
-            meter: Meter::default(),
-        }
+        let (instance, place) = if habit.is_long() {
+            let _next = permit(&self.next).await;
+            (None, Some(permit(&self.places).await))
+        } else {
+            (Some(permit(&self.instances).await), None)
+        };
+        let mut turn = Turn::with(instance);
+        (turn.evaluates, turn.place, turn.waited) = (Some((habit, &self.places)), place, since.elapsed());
+        turn
     }
 
     /// Wait for the turn of a call that is made when a plugin is loaded. It runs aside and among few others, and needs no place.
     pub(crate) async fn loading(&self) -> Turn<'_> {
-        let instance = place(&self.instances).await;
-        Turn {
-            evaluates: None,
-            _instance: instance,
-            place: None,
-            waited: Duration::ZERO,
-            ran: Duration::ZERO,
-            meter: Meter::default(),
-        }
+        Turn::with(Some(permit(&self.instances).await))
     }
 }
 
@@ -112,11 +103,16 @@ fn micros(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
 
-async fn place(places: &Semaphore) -> SemaphorePermit<'_> {
-    places.acquire().await.expect("the semaphore is never closed")
+async fn permit(permits: &Semaphore) -> SemaphorePermit<'_> {
+    permits.acquire().await.expect("the semaphore is never closed")
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
+    fn with(instance: Option<SemaphorePermit<'a>>) -> Self {
+        let (waited, ran) = (Duration::ZERO, Duration::ZERO);
+        Self { evaluates: None, _instance: instance, place: None, waited, ran, meter: Meter::default() }
+    }
+
     /// Let what a guest does run to its end. One that evaluates goes on only with a place once it has run for long.
     pub(crate) async fn run<T>(&mut self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
@@ -132,7 +128,9 @@ impl Turn<'_> {
             }
             match self.evaluates {
                 Some((_, places)) if self.ran > limits::SHORT && self.place.is_none() => {
-                    self.place = Some(place(places).await);
+                    let since = Instant::now();
+                    self.place = Some(permit(places).await);
+                    self.waited += since.elapsed();
                 }
                 Some(_) | None => until_woken().await,
             }
@@ -182,11 +180,7 @@ mod tests {
     }
 
     fn turns(places: usize) -> Arc<Turns> {
-        Arc::new(Turns {
-            instances: Semaphore::new(8),
-            long: Semaphore::new(places),
-            surprising: Semaphore::new(places),
-        })
+        Arc::new(Turns::of(places, 8))
     }
 
     #[tokio::test]
