@@ -80,6 +80,10 @@ pub struct Tally {
     pub crashes_least: u64,
     /// Changes that the cloud made.
     pub effects: u64,
+    /// Those it made more than once for one intent.
+    pub duplicate_effects: u64,
+    /// Intents and episodes that did not come to an end.
+    pub stuck: u64,
     /// What was violated, with its seed and story.
     pub violations: Vec<String>,
 }
@@ -97,6 +101,8 @@ impl Tally {
         self.crashes += u64::from(outcome.crashes);
         self.crashes_least = self.crashes_least.min(u64::from(outcome.crashes));
         self.effects += outcome.effects as u64;
+        self.duplicate_effects += outcome.duplicate_effects as u64;
+        self.stuck += outcome.stuck as u64;
         if !outcome.violations.is_empty() {
             self.violations.push(format!("seed {seed}: {outcome:#?}\n{}", story(seed)));
         }

@@ -31,7 +31,8 @@ const STORM_ALERTS: u64 = 10_000;
 const SLACK_ALERTS: u64 = 5_000;
 const SLACK_AWAY: Duration = Duration::from_secs(600);
 const KILLS: u32 = 50;
-const SEEDS: u64 = 2_000;
+const KILLS_LONG: u32 = 1_000;
+const SEEDS: u64 = 10_000;
 const SWAPS: u64 = 1_000;
 const RANDOM_TAMPERINGS: u64 = 100;
 
@@ -43,6 +44,9 @@ const SLACK_RATIO: f64 = 2.0;
 
 /// Messages that may arrive once somebody does.
 const SLACK_MESSAGES: usize = 19;
+
+/// Decisions that are made again at least.
+const REPLAYED: u64 = 10_000;
 
 /// Guests that the corpus has at least.
 const HOSTILE_GUESTS: usize = 54;
@@ -94,9 +98,10 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("kill") || wanted("replay") {
         let dir = arguments.keep.clone().map_or_else(|| Dir::new("prove"), Dir::kept);
         let killed = dir.path().join("kills");
-        eprintln!("killing a host {} times under load", KILLS * times);
-        let report = kills::run(&kills::Options { kills: KILLS * times, seed: SEED, keep: Some(killed.clone()) });
-        promises.extend(kill_promises(&report, KILLS * times));
+        let kills = if arguments.long { KILLS_LONG } else { KILLS };
+        eprintln!("killing a host {kills} times under load");
+        let report = kills::run(&kills::Options { kills, seed: SEED, keep: Some(killed.clone()) });
+        promises.extend(kill_promises(&report, kills));
         promises.extend(replays(&killed)?);
         explain(&killed, arguments.keep.is_some())?;
     }
@@ -374,9 +379,9 @@ fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
 fn replays(killed: &Path) -> anyhow::Result<Vec<Promise>> {
     eprintln!("making every decision again");
     let replay::Replayed { replayed, fuel_compared, mismatches, .. } = replay::run(&killed.join("data"))?;
-    let holds = replayed > 0 && fuel_compared == replayed;
     Ok(vec![
-        Promise::of("decisions made again, with their fuel", "replayed", replayed as f64, holds),
+        Promise::at_least("decisions made again", "replayed", replayed, REPLAYED),
+        Promise::exactly("of them with their fuel", "replayed_fuel", fuel_compared, replayed),
         Promise::none("of them other in one byte, or in their fuel", "replay_mismatches", mismatches),
     ])
 }
@@ -404,6 +409,8 @@ fn simulated(tally: &sim::Tally) -> Vec<Promise> {
         ),
         Promise::at_least("crashes in them", "sim_crashes", tally.crashes, 1),
         Promise::at_least("changes made in them", "sim_effects", tally.effects, 1),
+        Promise::none("of them made again", "sim_duplicate_effects", tally.duplicate_effects),
+        Promise::none("intents and episodes that did not come to an end", "sim_stuck", tally.stuck),
         Promise::none("violations of an invariant", "sim_violations", violations as u64),
     ]
 }
