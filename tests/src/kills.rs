@@ -178,6 +178,8 @@ fn files(dir: Dir, cloud: &Cloud) -> Files {
             text.replace("maximum = 12", &format!("maximum = {SCALED}")).replace("out-pause = 60", "out-pause = 1");
         quick.replace(&fixed, "").replace("[policy.match]", &format!("{mapped}\n[policy.match]")) + &load
     });
+    // As many scenes as there is time for.
+    files.edit("guardrails/limits.toml", |text| text.replace("count = 100", "count = 10000"));
     files
 }
 

@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 /// Instructions of one call, as wasmtime counts them. Deterministic, so that the same input always ends the same way.
-/// `scale-ecs-service` needs about 60,000; a language runtime a hundred times that. About 50 to 100 ms of arithmetic.
-pub(crate) const FUEL: u64 = 100_000_000;
+/// `scale-ecs-service` needs about 60,000, the same in a language runtime up to 3 million. 10 to 25 ms of arithmetic, so that
+/// also on a slow machine that others share a guest is out of fuel long before it is out of time.
+pub(crate) const FUEL: u64 = 25_000_000;
 
 /// The epoch's tick. Each is a point at which a running guest yields its thread to others.
 pub(crate) const TICK: Duration = Duration::from_millis(1);

@@ -10,7 +10,7 @@ use super::{
 };
 
 const FOR_EVER: &str = "(loop $again (br $again)) (i32.const 0)";
-const FUEL: &str = "more than 100000000 instructions";
+const FUEL: &str = "more than 25000000 instructions";
 
 pub(super) const GUESTS: &[Hostile] = &[
     guest("loops", || Guest { evaluate: FOR_EVER, ..Guest::default() }.build(), Fails(OutOfFuel, FUEL)),

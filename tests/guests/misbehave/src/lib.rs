@@ -118,7 +118,7 @@ fn chatter() {
 fn allocate() {
     let mut all = Vec::new();
     loop {
-        all.push(black_box(vec![1_u8; 64 << 10]));
+        all.push(black_box(Vec::<u8>::with_capacity(64 << 10)));
     }
 }
 
