@@ -92,6 +92,9 @@ const SCALED: u32 = 6;
 /// How long a scene may take, whatever is killed in it.
 const SCENE_WITHIN: Duration = Duration::from_secs(120);
 
+/// How often a scene is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
 struct Stage<'a> {
     cloud: &'a Cloud,
     /// `host:port` of the host that runs now, if one does.
@@ -225,15 +228,17 @@ impl Stage<'_> {
             self.scenes.fetch_add(1, Ordering::SeqCst);
             let alert = Alert::firing("HighCpu", &name, self.fingerprints.fetch_add(1, Ordering::SeqCst));
             self.post(std::slice::from_ref(&alert));
-            self.becomes(&name, SCALED);
+            self.becomes(i, SCALED);
             self.post(&[alert.resolved("2026-11-01T10:00:00Z")]);
-            self.becomes(&name, STEADY);
+            self.becomes(i, STEADY);
         }
     }
 
-    fn becomes(&self, name: &str, tasks: u32) {
-        wait::until(&format!("{name} to run {tasks} tasks"), SCENE_WITHIN, || {
-            let service = self.cloud.service(name).service;
+    fn becomes(&self, i: usize, tasks: u32) {
+        wait::until(&format!("{} to run {tasks} tasks", service(i)), SCENE_WITHIN, || {
+            // Seldom: with a service come all tasks that it ever had.
+            thread::sleep(LOOK_EVERY);
+            let service = self.cloud.with(|cloud, now| cloud.look(now, i, 1)).pop()?.service;
             (service.desired_count == tasks && service.running_count == tasks).then_some(())
         });
     }
