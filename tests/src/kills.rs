@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    ops::AddAssign,
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
@@ -79,6 +80,21 @@ impl Report {
             && self.duplicate_effects == 0
             && self.unrecorded_effects == 0
             && self.audit_differences == 0
+    }
+}
+
+impl AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.kills += other.kills;
+        self.acknowledged += other.acknowledged;
+        self.lost += other.lost;
+        self.scenes += other.scenes;
+        self.scenes_unfinished += other.scenes_unfinished;
+        self.effects += other.effects;
+        self.duplicate_effects += other.duplicate_effects;
+        self.unrecorded_effects += other.unrecorded_effects;
+        self.records += other.records;
+        self.audit_differences += other.audit_differences;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Replaying decisions with the real program, and a history of any length to try it on.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, ops::AddAssign, path::Path, process::Command};
 
 use anyhow::Context as _;
 use balm_core::{
@@ -23,6 +23,15 @@ pub struct Replayed {
     pub differing: u64,
     /// Those that came out otherwise, in one byte or in the fuel that they took, and those that could not be made again.
     pub mismatches: u64,
+}
+
+impl AddAssign for Replayed {
+    fn add_assign(&mut self, other: Self) {
+        self.replayed += other.replayed;
+        self.fuel_compared += other.fuel_compared;
+        self.differing += other.differing;
+        self.mismatches += other.mismatches;
+    }
 }
 
 /// Make every decision of a data directory's journal again.

@@ -17,7 +17,9 @@ use balm_tests::{
     approvals, corpus, fuzz, golden,
     harness::Dir,
     kills::{self, Report},
-    mutants, oracle, outage, replay, sim, storm, swaps, tamper,
+    mutants, oracle, outage,
+    replay::{self, Replayed},
+    sim, storm, swaps, tamper,
 };
 use clap::Parser;
 
@@ -31,7 +33,8 @@ const STORM_ALERTS: u64 = 10_000;
 const SLACK_ALERTS: u64 = 5_000;
 const SLACK_AWAY: Duration = Duration::from_secs(600);
 const KILLS: u32 = 50;
-const KILLS_LONG: u32 = 1_000;
+/// With `--long`, each time from an empty journal: a host that never lives for long reads more of it at every start.
+const KILL_ROUNDS: u64 = 20;
 const SEEDS: u64 = 10_000;
 const SWAPS: u64 = 1_000;
 const RANDOM_TAMPERINGS: u64 = 100;
@@ -97,13 +100,17 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if wanted("kill") || wanted("replay") {
         let dir = arguments.keep.clone().map_or_else(|| Dir::new("prove"), Dir::kept);
-        let killed = dir.path().join("kills");
-        let kills = if arguments.long { KILLS_LONG } else { KILLS };
-        eprintln!("killing a host {kills} times under load");
-        let report = kills::run(&kills::Options { kills, seed: SEED, keep: Some(killed.clone()) });
-        promises.extend(kill_promises(&report, kills));
-        promises.extend(replays(&killed)?);
-        explain(&killed, arguments.keep.is_some())?;
+        let rounds = if arguments.long { KILL_ROUNDS } else { 1 };
+        eprintln!("killing a host {} times under load", u64::from(KILLS) * rounds);
+        let (mut report, mut replayed) = (Report::default(), Replayed::default());
+        for round in 0..rounds {
+            let killed = dir.path().join(if rounds == 1 { "kills".to_owned() } else { format!("kills-{round}") });
+            report += kills::run(&kills::Options { kills: KILLS, seed: SEED ^ round, keep: Some(killed.clone()) });
+            replayed += replay::run(&killed.join("data"))?;
+            explain(&killed, arguments.keep.is_some())?;
+        }
+        promises.extend(kill_promises(&report, KILLS * u32::try_from(rounds)?));
+        promises.extend(replays(replayed));
     }
     if wanted("syscall") {
         promises.extend(crashes::syscalls(arguments.long));
@@ -376,14 +383,12 @@ fn swap_promises(report: &swaps::Report, swaps: u64) -> Vec<Promise> {
     ]
 }
 
-fn replays(killed: &Path) -> anyhow::Result<Vec<Promise>> {
-    eprintln!("making every decision again");
-    let replay::Replayed { replayed, fuel_compared, mismatches, .. } = replay::run(&killed.join("data"))?;
-    Ok(vec![
+fn replays(Replayed { replayed, fuel_compared, mismatches, .. }: Replayed) -> Vec<Promise> {
+    vec![
         Promise::at_least("decisions made again", "replayed", replayed, REPLAYED),
         Promise::exactly("of them with their fuel", "replayed_fuel", fuel_compared, replayed),
         Promise::none("of them other in one byte, or in their fuel", "replay_mismatches", mismatches),
-    ])
+    ]
 }
 
 fn tamper_promises(report: &tamper::Report) -> Vec<Promise> {
