@@ -404,7 +404,8 @@ impl Opened {
     fn put(&self, lines: &[u8], packer: &mut Packer) -> Result<(), AuditError> {
         packer.pack(lines)?;
         self.audit.shared.records.apply_batch(std::mem::take(&mut packer.records))?;
-        packer.index.put(&self.audit.shared.found)?;
+        // What is damaged stays so, and the copying would end here after every start: the next one builds it again.
+        self.audit.noted(packer.index.put(&self.audit.shared.found))?;
         if let Some(head) = packer.head {
             self.db.insert(HEAD, format!("{} {}", head.seq, head.hash).as_bytes())?;
             self.audit.shared.head.send_replace(head.seq);
@@ -463,11 +464,37 @@ impl Packer {
 mod tests {
     use balm_core::{
         line::Framing,
-        record::{ClockJumped, Fact, Record},
+        name::EpisodeId,
+        record::{ClockJumped, EpisodeEnd, EpisodeEnded, Fact, Record},
         time::Timestamp,
     };
 
     use super::*;
+    use crate::test_dir::TestDir;
+
+    #[test]
+    fn an_index_that_cannot_be_gone_on_with_is_built_again_at_the_next_start() {
+        let dir = TestDir::new("audit-index-damaged");
+        let db = sled(dir.path()).unwrap();
+        let (records, found) = (db.open_tree(RECORDS).unwrap(), db.open_tree(FOUND).unwrap());
+        let (head, known, damaged) = (watch::Sender::new(Seq::ZERO), Chain::START, OnceLock::new());
+        let shared = Shared { records, found, first: Seq(1), head, known, damaged, dir: dir.path().to_owned() };
+        let (audit, sync) = (Audit { shared: Arc::new(shared) }, File::open(dir.path().join("db")).unwrap());
+        let opened = Opened { audit, db, sync, from: Position::START, rebuilt: None, lost: None };
+        let (mut chain, mut packer) = (Chain::START, Packer::default());
+        let mut copy = |seq| {
+            let ended = EpisodeEnded { episode: EpisodeId(Seq(1)), how: EpisodeEnd::Resolved };
+            let record = Record { seq: Seq(seq), at: Timestamp::EPOCH, more: false, fact: Fact::EpisodeEnded(ended) };
+            let mut line = Vec::new();
+            chain = line::write(chain, &record, Framing::default(), &mut line);
+            opened.put(&line, &mut packer)
+        };
+        copy(1).unwrap();
+        let (key, value) = opened.audit.shared.found.first().unwrap().expect("record 1 has an entry");
+        opened.audit.shared.found.insert(key, &value[1..]).unwrap();
+        assert!(matches!(copy(2), Err(AuditError::Damaged(Seq(1)))));
+        assert!(opened.audit.damage().is_some() && dir.path().join(DAMAGED).exists(), "the next start knows it");
+    }
 
     #[test]
     fn a_record_is_not_copied_where_another_comes_next() {

@@ -63,7 +63,7 @@ impl Audit {
     }
 
     /// What cannot be answered is remembered beyond the end of this process.
-    fn noted<T>(&self, answer: Result<T, AuditError>) -> Result<T, AuditError> {
+    pub(super) fn noted<T>(&self, answer: Result<T, AuditError>) -> Result<T, AuditError> {
         if let Err(error @ AuditError::Damaged(seq)) = &answer
             && self.shared.damaged.set(*seq).is_ok()
         {

@@ -95,13 +95,14 @@ fn of(episode: EpisodeId, value: sled::Result<(IVec, IVec)>) -> Result<Vec<Seq>,
     let first = first(&key);
     let [.., own] = entry(episode, Seq::ZERO);
     let entries = read(&key, &value)?.iter().filter(|[.., of]| *of == own);
-    Ok(entries.map(|[a, b, _]| Seq(first.0 + u64::from(u16::from_be_bytes([*a, *b])))).collect())
+    Ok(entries.map(|[a, b, _]| Seq(first.0.saturating_add(u16::from_be_bytes([*a, *b]).into()))).collect())
 }
 
+/// The entries of a value.
 fn read<'a>(key: &[u8; 16], value: &'a [u8]) -> Result<&'a [Entry], AuditError> {
     match value.as_chunks() {
         (entries, []) => Ok(entries),
-        _ => Err(AuditError::Damaged(first(key))),
+        _ => Err(AuditError::Damaged(first(key).max(Seq::ZERO.next()))),
     }
 }
 
@@ -207,5 +208,8 @@ mod tests {
         let mut index = Index::default();
         index.add(EpisodeId(Seq(1)), Seq(1_001));
         assert!(damaged(index.put(&tree).err()));
+        tree.clear().unwrap();
+        tree.insert(super::key(EpisodeId(Seq(1)), Seq(u64::MAX)), &[u8::MAX, u8::MAX, 1]).unwrap();
+        assert_eq!(found(&tree, 1, 0), [u64::MAX], "a number that none has, which is damage to whoever reads it");
     }
 }
