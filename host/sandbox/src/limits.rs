@@ -109,6 +109,9 @@ pub(crate) const STACK_BYTES: usize = 2 << 20;
 /// with more nothing was faster, and a reserve for loading plugins.
 pub(crate) const INSTANCES: u32 = 72;
 
+/// Places for calls that take long, where there are more processors: half of the instances are left to the others.
+pub(crate) const LONG_MOST: usize = INSTANCES as usize / 2;
+
 /// Core instances of a component. Measured: componentize-py 38, QuickJS 11, Go 4, Rust 3.
 pub(crate) const CORE_INSTANCES_EACH: u32 = 64;
 

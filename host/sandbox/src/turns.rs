@@ -70,9 +70,8 @@ impl Habit {
 
 impl Turns {
     pub(crate) fn new() -> Self {
-        let all = limits::INSTANCES as usize;
         let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self::of(processors.min(all / 2), all)
+        Self::of(processors.min(limits::LONG_MOST), limits::INSTANCES as usize)
     }
 
     fn of(places: usize, instances: usize) -> Self {
@@ -215,6 +214,40 @@ mod tests {
         assert!(second.ran >= limits::SHORT * 2 && second.place.is_some());
         drop(second);
         assert!(habits.iter().all(Habit::is_long), "what they took is remembered");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_takes_long_all_the_same_queues_behind_one_that_has_no_instance_and_no_more() {
+        let (turns, long, surprising) = (turns(1), long(), short());
+        let first = turns.evaluating(&long).await;
+        let (mut second, mut third) = (pin!(turns.evaluating(&long)), pin!(turns.evaluating(&long)));
+        assert!(is_pending(&mut second).await && is_pending(&mut third).await, "the one place is taken");
+        let mut turn = turns.evaluating(&surprising).await;
+        {
+            let mut running = pin!(turn.run(computing(limits::SHORT * 2)));
+            // Far more often than it would yield until its end.
+            for _ in 0..100_000 {
+                assert!(is_pending(&mut running).await, "the one place is taken");
+            }
+            drop(first);
+            drop(second.await);
+            assert!(is_pending(&mut third).await, "it came before, and has no instance");
+            running.await;
+        }
+        drop(turn);
+        assert!(third.await.place.is_some());
+    }
+
+    #[tokio::test]
+    async fn with_a_place_goes_an_instance_though_all_others_are_taken() {
+        let (turns, long, surprising) = (turns(1), long(), short());
+        let mut others = Vec::new();
+        for _ in 0..7 {
+            others.push(turns.evaluating(&surprising).await);
+        }
+        assert!(is_pending(&mut pin!(turns.evaluating(&surprising))).await, "no instance is left");
+        // Otherwise it would wait with the place for an instance, and those that have one for the place.
+        assert!(!is_pending(&mut pin!(turns.evaluating(&long))).await);
     }
 
     #[tokio::test]
