@@ -108,7 +108,7 @@ const SCALED: u32 = 6;
 /// How long a scene may take, whatever is killed in it.
 const SCENE_WITHIN: Duration = Duration::from_secs(120);
 
-/// How often a scene is looked at.
+/// How often a scene is looked at: with a service come all tasks that it ever had.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 struct Stage<'a> {
@@ -251,9 +251,7 @@ impl Stage<'_> {
     }
 
     fn becomes(&self, i: usize, tasks: u32) {
-        wait::until(&format!("{} to run {tasks} tasks", service(i)), SCENE_WITHIN, || {
-            // Seldom: with a service come all tasks that it ever had.
-            thread::sleep(LOOK_EVERY);
+        wait::seldom(LOOK_EVERY, &format!("{} to run {tasks} tasks", service(i)), SCENE_WITHIN, || {
             let service = self.cloud.with(|cloud, now| cloud.look(now, i, 1)).pop()?.service;
             (service.desired_count == tasks && service.running_count == tasks).then_some(())
         });

@@ -48,7 +48,8 @@ pub struct Report {
     pub undecided: u64,
     /// Evaluations of a sandbox that all hostile guests share, all at once, that had to be stopped by their fuel or by the time.
     pub stopped: u64,
-    /// By how many milliseconds they had more than the time that a guest may have, for 99 of 100, and at most.
+    /// By how many milliseconds they had more than the time that a guest may have, for 99 of 100, and at most. Those that ran out
+    /// of fuel before had no more.
     pub late_p99_ms: f64,
     /// See [`Report::late_p99_ms`].
     pub late_most_ms: f64,
@@ -266,7 +267,7 @@ impl Side {
 const GOOD: &str = "web-cpu";
 
 /// All of them at once in one sandbox, with nothing else on the processors: by how many milliseconds each that had to be stopped
-/// had more than its time, from when it had its turn.
+/// had more than its time, without what it waited for its turn.
 fn stops() -> Vec<f64> {
     let sandbox = Arc::new(Sandbox::new().expect("a sandbox"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");

@@ -8,8 +8,18 @@ use std::time::{Duration, Instant};
 ///
 /// If there is no answer in time.
 #[track_caller]
+pub fn until<T>(what: &str, within: Duration, ask: impl FnMut() -> Option<T>) -> T {
+    seldom(Duration::from_millis(5), what, within, ask)
+}
+
+/// The same with so long between two questions, where each costs those that are waited for.
+///
+/// # Panics
+///
+/// If there is no answer in time.
+#[track_caller]
 #[expect(clippy::panic, reason = "this is how a test fails")]
-pub fn until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn seldom<T>(every: Duration, what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -19,6 +29,6 @@ pub fn until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>
             panic!("waited {} s for {what}", within.as_secs());
         }
         // A poll, not a wait for a race: the answer above ends it.
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(every);
     }
 }

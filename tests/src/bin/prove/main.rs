@@ -34,7 +34,7 @@ const SLACK_ALERTS: u64 = 5_000;
 const SLACK_AWAY: Duration = Duration::from_secs(600);
 const KILLS: u32 = 50;
 /// With `--long`, each time from an empty journal: a host that never lives for long reads more of it at every start.
-const KILL_ROUNDS: u64 = 20;
+const KILL_ROUNDS: u32 = 20;
 const SEEDS: u64 = 10_000;
 const SWAPS: u64 = 1_000;
 const RANDOM_TAMPERINGS: u64 = 100;
@@ -101,15 +101,16 @@ fn main() -> anyhow::Result<ExitCode> {
     if wanted("kill") || wanted("replay") {
         let dir = arguments.keep.clone().map_or_else(|| Dir::new("prove"), Dir::kept);
         let rounds = if arguments.long { KILL_ROUNDS } else { 1 };
-        eprintln!("killing a host {} times under load", u64::from(KILLS) * rounds);
+        eprintln!("killing a host {} times under load", KILLS * rounds);
         let (mut report, mut replayed) = (Report::default(), Replayed::default());
         for round in 0..rounds {
             let killed = dir.path().join(if rounds == 1 { "kills".to_owned() } else { format!("kills-{round}") });
-            report += kills::run(&kills::Options { kills: KILLS, seed: SEED ^ round, keep: Some(killed.clone()) });
+            let seed = SEED ^ u64::from(round);
+            report += kills::run(&kills::Options { kills: KILLS, seed, keep: Some(killed.clone()) });
             replayed += replay::run(&killed.join("data"))?;
             explain(&killed, arguments.keep.is_some())?;
         }
-        promises.extend(kill_promises(&report, KILLS * u32::try_from(rounds)?));
+        promises.extend(kill_promises(&report, KILLS * rounds));
         promises.extend(replays(replayed));
     }
     if wanted("syscall") {
