@@ -95,7 +95,7 @@ fn main() -> anyhow::Result<()> {
             let (keep, again) = (keep.map(from_here).transpose()?, again.map(from_here).transpose()?);
             let tools = tools_for("golden", only.as_deref())?;
             // How long others wait is a promise about what is shipped.
-            let is_timed = only.as_deref().is_some_and(|only| only.starts_with("neighbour"));
+            let is_timed = only.is_some() && is_wanted("neighbour", only.as_deref());
             let build = if is_timed { "release" } else { "debug" };
             let mut arguments = Vec::new();
             arguments.extend(json.then(|| "--json".to_owned()));
@@ -130,7 +130,12 @@ fn program(
 
 /// What builds policies in other languages, if that is among what is wanted.
 fn tools_for(group: &str, only: Option<&str>) -> anyhow::Result<Option<PathBuf>> {
-    only.is_none_or(|only| only.starts_with(group)).then(tools::languages).transpose()
+    is_wanted(group, only).then(tools::languages).transpose()
+}
+
+/// Whether a group is among what is wanted, as the programs see it: a key may be cut short.
+fn is_wanted(group: &str, only: Option<&str>) -> bool {
+    only.is_none_or(|only| group.starts_with(only))
 }
 
 fn test() -> anyhow::Result<()> {
