@@ -101,8 +101,8 @@ impl Target {
     #[must_use]
     pub fn name(&self) -> &str {
         // The name of a group may have slashes itself.
-        let group = self.0.split_once(":autoScalingGroupName/").map(|(_, name)| name);
-        group.unwrap_or_else(|| self.0.rsplit(['/', ':']).next().unwrap_or(&self.0))
+        let group = self.is_asg_group().then(|| self.0.split_once(":autoScalingGroupName/")).flatten();
+        group.map_or_else(|| self.0.rsplit(['/', ':']).next().unwrap_or(&self.0), |(_, name)| name)
     }
 
     /// Whether it is an Auto Scaling group.

@@ -80,6 +80,8 @@
 //! wants to be asked again: it may not wait. A policy that scales something by steps has most of that in [`stepping`].
 
 mod decision;
+#[doc(hidden)]
+pub mod heap;
 mod input;
 pub mod log;
 mod policy;
@@ -103,6 +105,9 @@ macro_rules! export {
         #[cfg(target_family = "wasm")]
         #[allow(unsafe_code, reason = "the canonical ABI of components is a C ABI")]
         const _: () = {
+            #[global_allocator]
+            static HEAP: $crate::heap::Heap = $crate::heap::Heap::new();
+
             struct Exported;
 
             impl $crate::glue::Guest for Exported {

@@ -7,8 +7,9 @@
 use std::time::Duration;
 
 /// Instructions of one call, as wasmtime counts them. Deterministic, so that the same input always ends the same way.
-/// `scale-ecs-service` needs about 60,000, the same in a language runtime up to 3 million. 16 ms of arithmetic where nobody else wants the processor, so that
-/// also on a slow machine that others share a guest is out of fuel long before it is out of time.
+/// `scale-ecs-service` needs about 40,000, the same in a language runtime up to 3 million. 16 ms of arithmetic where nobody
+/// else wants the processor, so that also on a slow machine that others share a guest is out of fuel long before it is out of
+/// time.
 pub(crate) const FUEL: u64 = 25_000_000;
 
 /// The epoch's tick. Each is a point at which a running guest yields its thread to others.
