@@ -9,17 +9,26 @@ use balm_core::{
     name::PluginName,
     record::Manifest,
 };
-use wasmtime::{Store, component::Component};
+use wasmtime::{
+    Store,
+    component::{Component, ComponentExportIndex},
+};
 
 use crate::{
     compile::{self, Compiled},
-    contract::{Policy, PolicyPre},
+    contract::{PolicyPre, exports::balm::policy::plugin},
     convert, failure, limits,
     sandbox::{Sandbox, Turn},
     store::{self, Guest, LogLine},
     turns::Habit,
     wasi,
 };
+
+/// What the contract calls the functions that a plugin exports.
+const INTERFACE: &str = "balm:policy/plugin@0.1.0";
+
+/// What the contract says that `evaluate` returns.
+type EvaluateReturns = Result<plugin::Outcome, String>;
 
 /// A version of a plugin, ready to be called.
 pub struct Plugin {
@@ -29,6 +38,8 @@ pub struct Plugin {
     manifest: Manifest,
     settings_schema: Json,
     pre: PolicyPre<Guest>,
+    /// Where its function `evaluate` is.
+    evaluate: ComponentExportIndex,
     habit: Habit,
     sandbox: Arc<Sandbox>,
 }
@@ -38,7 +49,7 @@ pub struct Plugin {
 pub struct Round {
     /// What it returned, or how it failed.
     pub outcome: Result<Outcome, Failure>,
-    /// Instructions that it used; the same for the same input.
+    /// Instructions that it used, or none if it could not be instantiated; the same for the same input.
     pub fuel: u64,
     /// What it said.
     pub log: Vec<LogLine>,
@@ -130,6 +141,9 @@ impl Plugin {
         }
         let contract = |error: wasmtime::Error| LoadError::Contract(format!("{error:#}"));
         let pre = sandbox.linker.instantiate_pre(component).and_then(PolicyPre::new).map_err(contract)?;
+        let interface = component.get_export_index(None, INTERFACE);
+        let evaluate = interface.and_then(|interface| component.get_export_index(Some(&interface), "evaluate"));
+        let evaluate = evaluate.ok_or_else(|| LoadError::Contract(format!("{INTERFACE} has no function evaluate")))?;
         let mut plugin = Self {
             name,
             digest: Digest::of(&[bytes]),
@@ -137,6 +151,7 @@ impl Plugin {
             manifest: Manifest::default(),
             settings_schema: Json::empty_object(),
             pre,
+            evaluate,
             habit: Habit::unknown(),
             sandbox: Arc::clone(sandbox),
         };
@@ -182,13 +197,13 @@ impl Plugin {
 
     async fn describe(&self) -> Result<(Manifest, Json), LoadError> {
         let turn = self.sandbox.loading().await;
-        let mut call = self.call(turn, 0, 0).await.map_err(LoadError::Describe)?;
-        let described = {
-            let Call { policy, store, .. } = &mut call;
-            let describing = policy.balm_policy_plugin().call_describe(&mut *store);
-            tokio::time::timeout(limits::LOAD_WALL, describing).await
-        };
-        let manifest = call.end(described, limits::LOAD_WALL).map_err(LoadError::Describe)?;
+        let called = self
+            .call(turn, (0, 0), limits::LOAD_WALL, async |store| {
+                let policy = self.pre.instantiate_async(&mut *store).await?;
+                policy.balm_policy_plugin().call_describe(store).await
+            })
+            .await;
+        let manifest = called.returned.map_err(LoadError::Describe)?;
         if let Some(own) = manifest.name.as_deref().filter(|own| *own != self.name.as_str()) {
             return Err(LoadError::Manifest(format!(
                 "it insists on the name {own:?}, and its file is named {}",
@@ -203,32 +218,32 @@ impl Plugin {
         let failed =
             |failure: Failure| format!("plugin {} failed on them: {}: {}", self.name, failure.kind, failure.message);
         let turn = self.sandbox.loading().await;
-        let mut call = self.call(turn, 0, 0).await.map_err(failed)?;
-        let validated = {
-            let Call { policy, store, .. } = &mut call;
-            let settings = settings.to_string();
-            let validating = policy.balm_policy_plugin().call_validate_settings(&mut *store, &settings);
-            tokio::time::timeout(limits::LOAD_WALL, validating).await
-        };
-        let verdict = call.end(validated, limits::LOAD_WALL).map_err(failed)?;
+        let settings = settings.to_string();
+        let called = self
+            .call(turn, (0, 0), limits::LOAD_WALL, async |store| {
+                let policy = self.pre.instantiate_async(&mut *store).await?;
+                policy.balm_policy_plugin().call_validate_settings(store, &settings).await
+            })
+            .await;
+        let verdict = called.returned.map_err(failed)?;
         verdict.map_err(|message| store::harmless(&message, limits::MESSAGE_BYTES))
     }
 
     /// Evaluate an input once, in an instance of its own.
     pub async fn evaluate(&self, input: &Input) -> Round {
         let turn = self.sandbox.evaluating(&self.habit).await;
-        let waited = turn.turn.waited;
-        let mut call = match self.call(turn, input.now.as_millis(), input.seed).await {
-            Ok(call) => call,
-            Err(failure) => return Round { outcome: Err(failure), fuel: 0, log: Vec::new(), log_dropped: 0, waited },
-        };
-        let evaluated = {
-            let Call { policy, store, turn } = &mut call;
-            let input = convert::input(input);
-            let evaluating = policy.balm_policy_plugin().call_evaluate(&mut *store, &input);
-            tokio::time::timeout(limits::WALL, turn.turn.run(evaluating)).await
-        };
-        let outcome = call.end(evaluated, limits::WALL).and_then(|returned| match returned {
+        let (theirs, mut is_there) = (convert::input(input), false);
+        let Called { returned, fuel, log, waited } = self
+            .call(turn, (input.now.as_millis(), input.seed), limits::WALL, async |store| {
+                let instance = self.pre.instance_pre().instantiate_async(&mut *store).await?;
+                is_there = true;
+                // Not by way of `Policy`, which looks all of the contract's functions up and checks their types.
+                let evaluate =
+                    instance.get_typed_func::<(&plugin::Input,), (EvaluateReturns,)>(&mut *store, &self.evaluate)?;
+                evaluate.call_async(store, (&theirs,)).await
+            })
+            .await;
+        let outcome = returned.and_then(|(returned,)| match returned {
             Ok(outcome) => convert::outcome(outcome).map_err(|message| Failure {
                 kind: FailureKind::Malformed,
                 message: store::harmless(&message, limits::MESSAGE_BYTES),
@@ -237,42 +252,38 @@ impl Plugin {
                 Err(Failure { kind: FailureKind::Returned, message: store::harmless(&message, limits::MESSAGE_BYTES) })
             }
         });
-        let fuel = store::fuel_used(&call.store);
-        let log = std::mem::take(&mut call.store.data_mut().log);
-        Round { outcome, fuel, log: log.lines, log_dropped: log.dropped, waited: call.turn.turn.waited }
+        let fuel = if is_there { fuel } else { 0 };
+        Round { outcome, fuel, log: log.lines, log_dropped: log.dropped, waited }
     }
 
-    /// A fresh store and instance, for as long as a turn lasts.
-    async fn call<'a>(&'a self, mut turn: Turn<'a>, now_ms: u64, seed: u64) -> Result<Call<'a>, Failure> {
-        let mut store = store::fresh(&self.sandbox, turn.turn.meter.clone(), now_ms, seed);
-        let instantiating = turn.turn.run(self.pre.instantiate_async(&mut store));
-        match tokio::time::timeout(limits::WALL, instantiating).await {
-            Ok(Ok(policy)) => Ok(Call { policy, store, turn }),
-            Ok(Err(error)) => Err(failure::of(&error, &store)),
-            Err(_) => Err(failure::timed_out(limits::WALL)),
-        }
-    }
-}
-
-/// A call under way. The store goes before the turn, so that a slot is free when its turn is.
-struct Call<'a> {
-    policy: Policy,
-    store: Store<Guest>,
-    turn: Turn<'a>,
-}
-
-impl Call<'_> {
-    fn end<T>(
+    /// Make a call in a fresh store, which has an instance for as long as its turn lasts.
+    async fn call<T>(
         &self,
-        ended: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>,
+        mut turn: Turn<'_>,
+        (now_ms, seed): (u64, u64),
         wall: Duration,
-    ) -> Result<T, Failure> {
-        match ended {
+        call: impl AsyncFnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+    ) -> Called<T> {
+        let mut store = store::fresh(&self.sandbox, turn.turn.meter.clone(), now_ms, seed);
+        let ended = tokio::time::timeout(wall, turn.turn.run(call(&mut store))).await;
+        let returned = match ended {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(failure::of(&error, &self.store)),
+            Ok(Err(error)) => Err(failure::of(&error, &store)),
             Err(_) => Err(failure::timed_out(wall)),
-        }
+        };
+        let (fuel, log) = (store::fuel_used(&store), std::mem::take(&mut store.data_mut().log));
+        // Before the turn, so that a slot is free when its turn is.
+        drop(store);
+        Called { returned, fuel, log, waited: turn.turn.waited }
     }
+}
+
+/// A call that has ended.
+struct Called<T> {
+    returned: Result<T, Failure>,
+    fuel: u64,
+    log: store::Log,
+    waited: Duration,
 }
 
 /// What the engine says of code may go on for lines, with a table.
