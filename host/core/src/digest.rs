@@ -5,6 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
+/// Hexadecimal digits.
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -50,7 +53,6 @@ impl Digest {
     /// As 64 hexadecimal digits in ASCII.
     #[must_use]
     pub fn to_hex(self) -> [u8; 64] {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = [0; 64];
         for (i, byte) in self.0.iter().enumerate() {
             hex[2 * i] = DIGITS[usize::from(byte >> 4)];
@@ -62,19 +64,30 @@ impl Digest {
     /// From 64 lower-case hexadecimal digits; `None` for anything else.
     #[must_use]
     pub fn from_hex(hex: &[u8]) -> Option<Self> {
-        let digit = |c: u8| match c {
-            b'0'..=b'9' => Some(c - b'0'),
-            b'a'..=b'f' => Some(c - b'a' + 10),
-            _ => None,
-        };
         let hex: &[u8; 64] = hex.try_into().ok()?;
-        let mut bytes = [0; 32];
+        // Looked up and judged at the end: which digits are letters is chance, and no processor guesses it.
+        let (mut bytes, mut all) = ([0; 32], 0);
         for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+            let (high, low) = (VALUES[usize::from(pair[0])], VALUES[usize::from(pair[1])]);
+            all |= high | low;
+            *byte = high << 4 | low;
         }
-        Some(Self(bytes))
+        (all != NO_DIGIT).then_some(Self(bytes))
     }
 }
+
+/// What is no digit. It has every bit, so that nothing covers it.
+const NO_DIGIT: u8 = 0xff;
+
+/// What each character is worth as a lower-case hexadecimal digit.
+const VALUES: [u8; 256] = {
+    let (mut values, mut digit) = ([NO_DIGIT; 256], 0);
+    while digit < 16 {
+        values[DIGITS[digit as usize] as usize] = digit;
+        digit += 1;
+    }
+    values
+};
 
 /// A digest in the making.
 #[derive(Default)]

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::caps;
 
@@ -30,15 +30,16 @@ impl Json {
         if text.len() > caps::JSON_BYTES {
             return Err(InvalidJson::TooLong(text.len()));
         }
-        let value: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| InvalidJson::Malformed(error.to_string()))?;
-        Ok(Self::of(&value))
+        serde_json::from_str(text).map(Self::normal).map_err(|error| InvalidJson::Malformed(error.to_string()))
     }
 
     /// The text of a value that serialises to JSON with string keys, as all our types do.
     #[must_use]
     pub fn of(value: &impl Serialize) -> Self {
-        let mut value = serde_json::to_value(value).expect("our types have string keys and finite numbers");
+        Self::normal(serde_json::to_value(value).expect("our types have string keys and finite numbers"))
+    }
+
+    fn normal(mut value: Value) -> Self {
         value.sort_all_objects();
         Self(serde_json::value::to_raw_value(&value).expect("a JSON value serialises"))
     }
@@ -46,7 +47,7 @@ impl Json {
     /// `{}`
     #[must_use]
     pub fn empty_object() -> Self {
-        Self::of(&serde_json::Map::new())
+        Self(RawValue::from_string("{}".into()).expect("it is JSON"))
     }
 
     /// The text.

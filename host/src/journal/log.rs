@@ -21,14 +21,8 @@ use tokio::sync::watch;
 /// Of so many records one is marked with its place, so that any can be found without reading its file.
 const MARK_EVERY: u64 = 4;
 
-/// Bytes read at once when a record is looked for: about as many as stand between two marks.
-const READ_BYTES: usize = 8 << 10;
-
 /// Bytes read at once of a file whose marks are not known.
 const BLOCK_BYTES: usize = 1 << 20;
-
-/// Bytes read at once for one line; an alert has one to two thousand.
-const LINE_BYTES: usize = 4 << 10;
 
 /// The journal, for readers.
 pub(crate) struct Log {
@@ -168,8 +162,8 @@ impl Log {
         }
         // Behind the last record, and not at the end: since it was asked for, more may stand there.
         let (number, segment) = self.segment_of(durable)?;
-        let line_bytes = segment.line(durable)?.len() as u64 + 1;
-        Ok(Position { segment: number, offset: segment.find(durable)?.0 + line_bytes })
+        let (offset, line) = segment.find(durable)?;
+        Ok(Position { segment: number, offset: offset + line.len() as u64 + 1 })
     }
 
     /// The file that a record stands in, and its number.
@@ -196,7 +190,7 @@ impl Log {
             return Err(LogError::Absent(seq));
         }
         let (_, segment) = self.segment_of(seq)?;
-        let line = segment.line(seq)?;
+        let (_, line) = segment.find(seq)?;
         let damaged = |why: String| LogError::Damaged { seq, why };
         let (_, json) = line::split(&line).ok_or_else(|| damaged("it is no line".into()))?;
         let (record, _) = line::read_json(json).map_err(|error| damaged(error.to_string()))?;
@@ -287,36 +281,36 @@ impl Segment {
         self.end.store(end, Ordering::Release);
     }
 
-    /// The place of a record of this file, from the mark before it line by line in few reads, and what was read of it and
-    /// behind it on the way.
+    /// The place of a record of this file, and its line: of the lines between the mark before it and the next, which are read
+    /// at once.
     fn find(&self, seq: Seq) -> Result<(u64, Vec<u8>), LogError> {
-        if seq == self.first {
-            return Ok((0, Vec::new()));
-        }
         let ahead = seq.0 - self.first.0;
-        let mut offset = self.mark(ahead / MARK_EVERY)?.ok_or(LogError::Absent(seq))?;
-        let mut left = usize::try_from(ahead % MARK_EVERY).expect("it is less than the marks are apart");
-        let mut behind = Vec::new();
-        while left > 0 {
-            let mut lines = Vec::new();
-            self.lines_at(offset, READ_BYTES, &mut lines)?;
-            let mut ends = memchr::memchr_iter(b'\n', &lines).take(left);
-            let (passed, end) = ends.by_ref().fold((0, 0), |(count, _), end| (count + 1, end + 1));
-            (offset, left) = (offset + end as u64, left - passed);
-            lines.drain(..end);
-            behind = lines;
-        }
-        Ok((offset, behind))
+        let (mark, next) = self.mark(ahead / MARK_EVERY)?.ok_or(LogError::Absent(seq))?;
+        let before = usize::try_from(ahead % MARK_EVERY).expect("it is less than the marks are apart");
+        let damaged = || {
+            let why = format!("no line ends behind byte {mark} of {}", self.path.display());
+            LogError::Damaged { seq, why }
+        };
+        let mut lines = vec![0; usize::try_from(next - mark).map_err(|_| damaged())?];
+        self.read_at(&mut lines, mark)?;
+        let mut ends = memchr::memchr_iter(b'\n', &lines);
+        let begin = if before == 0 { Some(0) } else { ends.nth(before - 1).map(|end| end + 1) };
+        let (begin, end) = begin.zip(ends.next()).ok_or_else(damaged)?;
+        lines.truncate(end);
+        lines.drain(..begin);
+        Ok((mark + begin as u64, lines))
     }
 
-    /// The place of a marked record. The first question about a file that was not read reads it.
-    fn mark(&self, mark: u64) -> Result<Option<u64>, LogError> {
+    /// The place of a marked record, and that of the next or the end of what is durable. The first question about a file that
+    /// was not read reads it.
+    fn mark(&self, mark: u64) -> Result<Option<(u64, u64)>, LogError> {
         let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match marks.take() {
             Some(known) => known,
             None => self.find_marks()?,
         };
-        let place = usize::try_from(mark).ok().and_then(|mark| known.get(mark).copied());
+        let mark = usize::try_from(mark).ok();
+        let place = mark.and_then(|mark| Some((*known.get(mark)?, known.get(mark + 1).copied().unwrap_or(self.end()))));
         *marks = Some(known);
         Ok(place)
     }
@@ -341,17 +335,6 @@ impl Segment {
     /// Read exactly these bytes.
     pub(crate) fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         self.file.read_exact_at(bytes, offset)
-    }
-
-    /// The line of a record of this file, without its newline.
-    fn line(&self, seq: Seq) -> Result<Vec<u8>, LogError> {
-        let (offset, mut line) = self.find(seq)?;
-        if line.is_empty() {
-            self.lines_at(offset, LINE_BYTES, &mut line)?;
-        }
-        let end = memchr::memchr(b'\n', &line).unwrap_or(line.len());
-        line.truncate(end);
-        Ok(line)
     }
 
     /// Whole lines from a place, instead of what the buffer holds: as many as begin within so many bytes, at least one.
