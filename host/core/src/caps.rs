@@ -171,9 +171,9 @@ pub const NOTICE_TEXT_BYTES: usize = 1_024;
 /// Intents remembered by the state, open and shown in histories.
 pub const INTENTS: usize = 8_000_000;
 
-/// Evaluations under way at once, beside one of each policy that has none: it does not wait for those that fill all places. As
-/// many as have an instance at the same time; with more nothing was faster.
-pub const EVALUATIONS_IN_FLIGHT: usize = 64;
+/// Evaluations under way at once, beside one of each policy that has none: it does not wait for those that fill all places. So
+/// many that guests have something to do while the journal is made durable, and that this happens once for many.
+pub const EVALUATIONS_IN_FLIGHT: usize = 128;
 
 /// Looks under way at once: a bound on concurrent reads of AWS.
 pub const LOOKS_IN_FLIGHT: usize = 32;
