@@ -84,6 +84,8 @@ pub(super) struct Host {
     /// Bytes on the disk.
     disk: Vec<u8>,
     records: Vec<Record>,
+    /// How many of them a step has told about.
+    told: usize,
     chain: Chain,
     /// The last record that an alert was acknowledged with, and its hash.
     acknowledged: Chain,
@@ -97,6 +99,7 @@ impl Host {
             inbox: Vec::new(),
             disk: Vec::new(),
             records: Vec::new(),
+            told: 0,
             chain: Chain::START,
             acknowledged: Chain::START,
         }
@@ -208,9 +211,9 @@ impl Host {
         };
         self.disk.extend(reached);
         if matches!(crash, Some(Crash::BeforeWrite | Crash::DuringWrite)) {
-            return Stepped { crashed: true, unanswered, ..Stepped::default() };
+            return Stepped { crashed: true, unanswered, durable: self.untold(), ..Stepped::default() };
         }
-        self.records.extend(records.iter().cloned());
+        self.records.extend(records);
         if crash != Some(Crash::BeforeAnswer) && !unanswered.is_empty() {
             self.acknowledged = self.chain;
             unanswered.clear();
@@ -222,7 +225,15 @@ impl Host {
                 Handed::UnderWay
             });
         }
-        Stepped { crashed: crash.is_some(), durable: records, effects, unanswered }
+        Stepped { crashed: crash.is_some(), durable: self.untold(), effects, unanswered }
+    }
+
+    /// What is durable and was not told about yet: with it what the last start found whole, though the host crashed while it
+    /// was written.
+    fn untold(&mut self) -> Vec<Record> {
+        let untold = self.records[self.told..].to_vec();
+        self.told = self.records.len();
+        untold
     }
 
     /// Whether replaying the journal gives another state than living did; from its first record, and from the state that
@@ -286,9 +297,12 @@ fn bytes(state: &State, chain: Chain) -> Vec<u8> {
     bytes
 }
 
-/// Some sectors of a write reach the disk, others do not.
+/// Some sectors of a write reach the disk, others do not; or all do, and the host does not live to see it.
 fn tear(group: &[u8], random: &mut Random) -> Vec<u8> {
     const SECTOR: usize = 512;
+    if random.percent(10) {
+        return group.to_vec();
+    }
     let kept = usize::try_from(random.below(group.len() as u64 + 1)).expect("a small number");
     let mut torn = group[..kept].to_vec();
     if random.percent(50) {
@@ -364,5 +378,27 @@ fn configuration() -> Configuration {
         quarantine_after: 4,
         timing: Timing { settle_ms: SETTLE_MS, ..Timing::default() },
         approval: Terms::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_crash_left_whole_is_told_about_though_nobody_saw_it_written() {
+        let mut whole = 0;
+        for seed in 0..100 {
+            let (mut host, mut random) = (Host::new(), Random::new(seed));
+            let mut told = Vec::new();
+            for (at, crash) in [(1, None), (2, Some(Crash::DuringWrite)), (3, None)] {
+                assert_eq!(host.restart(Timestamp::from_millis(at), &mut random), None);
+                let stepped = host.step(Timestamp::from_millis(at), crash, &mut random);
+                told.extend(stepped.durable.iter().map(|record| record.seq.0));
+            }
+            assert!(told.iter().copied().eq(1..=told.len() as u64), "seed {seed}: {told:?}");
+            whole += usize::from(host.records.iter().filter(|record| record.at.as_millis() == 2).count() > 0);
+        }
+        assert!(whole > 5, "{whole} groups were whole");
     }
 }
