@@ -99,6 +99,8 @@ pub use input::{Alert, Input, PastIntent, Target, Trigger};
 pub use policy::Policy;
 
 /// Make a type that is a [`Policy`] the plugin of this crate. Once a crate; does nothing in a native build.
+///
+/// It also sets the crate's allocator, to one that is made for a call and what it needs: do not set another.
 #[macro_export]
 macro_rules! export {
     ($policy:ty) => {
