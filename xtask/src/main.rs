@@ -133,9 +133,9 @@ fn tools_for(group: &str, only: Option<&str>) -> anyhow::Result<Option<PathBuf>>
     is_wanted(group, only).then(tools::languages).transpose()
 }
 
-/// Whether a group is among what is wanted, as the programs see it: a key may be cut short.
+/// Whether a group is among what is wanted, as the programs see it: what is asked for is the group, or a key of it.
 fn is_wanted(group: &str, only: Option<&str>) -> bool {
-    only.is_none_or(|only| group.starts_with(only))
+    only.is_none_or(|only| only.starts_with(group))
 }
 
 fn test() -> anyhow::Result<()> {
@@ -218,4 +218,16 @@ fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
 fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = command.status().with_context(|| format!("{} cannot be run", command.get_program().display()))?;
     if status.success() { Ok(()) } else { bail!("{} ended with {status}", command.get_program().display()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_wanted;
+
+    #[test]
+    fn a_key_wants_its_group_and_no_other() {
+        assert!(is_wanted("golden", None));
+        assert!(is_wanted("golden", Some("golden")) && is_wanted("golden", Some("golden_mismatches")));
+        assert!(!is_wanted("golden", Some("gold")) && !is_wanted("golden", Some("kill_lost")));
+    }
 }

@@ -17,7 +17,7 @@ struct Arguments {
     /// One JSON object of numbers on the standard output.
     #[arg(long)]
     json: bool,
-    /// Only raw, guard, act (with decide and backtest), languages, load, acknowledge or history.
+    /// Only raw, guard, act (with decide and backtest), languages, load (or of it requests or bodies), acknowledge or history.
     #[arg(long)]
     only: Option<String>,
     /// Seconds of each load.
@@ -86,6 +86,7 @@ fn main() -> anyhow::Result<()> {
         eprintln!("writing a history of {} records, and starting a host on it", arguments.records);
         history::measure(arguments.records, &mut figures)?;
     }
+    anyhow::ensure!(!figures.is_empty(), "nothing is measured that is called as --only says: see --help");
     if arguments.json {
         println!("{}", serde_json::to_string(&figures)?);
     } else {
