@@ -85,16 +85,29 @@ impl Report {
 
 impl AddAssign for Report {
     fn add_assign(&mut self, other: Self) {
-        self.kills += other.kills;
-        self.acknowledged += other.acknowledged;
-        self.lost += other.lost;
-        self.scenes += other.scenes;
-        self.scenes_unfinished += other.scenes_unfinished;
-        self.effects += other.effects;
-        self.duplicate_effects += other.duplicate_effects;
-        self.unrecorded_effects += other.unrecorded_effects;
-        self.records += other.records;
-        self.audit_differences += other.audit_differences;
+        // Named one by one, so that a count that is new is not left out of the sum.
+        let Self {
+            kills,
+            acknowledged,
+            lost,
+            scenes,
+            scenes_unfinished,
+            effects,
+            duplicate_effects,
+            unrecorded_effects,
+            records,
+            audit_differences,
+        } = other;
+        self.kills += kills;
+        self.acknowledged += acknowledged;
+        self.lost += lost;
+        self.scenes += scenes;
+        self.scenes_unfinished += scenes_unfinished;
+        self.effects += effects;
+        self.duplicate_effects += duplicate_effects;
+        self.unrecorded_effects += unrecorded_effects;
+        self.records += records;
+        self.audit_differences += audit_differences;
     }
 }
 

@@ -27,10 +27,11 @@ pub struct Replayed {
 
 impl AddAssign for Replayed {
     fn add_assign(&mut self, other: Self) {
-        self.replayed += other.replayed;
-        self.fuel_compared += other.fuel_compared;
-        self.differing += other.differing;
-        self.mismatches += other.mismatches;
+        let Self { replayed, fuel_compared, differing, mismatches } = other;
+        self.replayed += replayed;
+        self.fuel_compared += fuel_compared;
+        self.differing += differing;
+        self.mismatches += mismatches;
     }
 }
 
