@@ -157,6 +157,9 @@ impl Host {
         }
         self.disk.truncate(held.believed);
         self.chain = held.chain;
+        if self.records.len() < self.told {
+            return Some(format!("of {} durable records {} are there", self.told, self.records.len()));
+        }
         if acknowledged.seq != Seq::ZERO && hash_of_acknowledged != Some(acknowledged.hash) {
             return Some(format!("record {} was acknowledged and is not there", acknowledged.seq));
         }
