@@ -24,7 +24,6 @@ const PIECE: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Heap(UnsafeCell<Blocks>);
 
-#[derive(Debug)]
 struct Blocks {
     /// The last block of each size that was given back; its first bytes have the one before.
     free: [*mut u8; SIZES],
@@ -36,7 +35,6 @@ struct Blocks {
     begun: bool,
 }
 
-#[derive(Debug)]
 #[repr(align(16))]
 #[expect(dead_code, reason = "blocks are cut from it")]
 struct Piece([u8; PIECE]);
@@ -62,8 +60,8 @@ impl Heap {
     }
 }
 
-/// Which of the sizes a block is of, if it is small.
-const fn size_of(layout: Layout) -> Option<usize> {
+/// Which of the sizes a block is of, if it is small enough for one.
+const fn small(layout: Layout) -> Option<usize> {
     let size = layout.size().wrapping_sub(1) / STEP;
     if size < SIZES && layout.align() <= STEP { Some(size) } else { None }
 }
@@ -121,7 +119,7 @@ impl Blocks {
 #[expect(unsafe_code, reason = "memory is what it is about")]
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        match size_of(layout) {
+        match small(layout) {
             // SAFETY: there is one thread, and nothing that is called here allocates.
             Some(size) => unsafe { (*self.0.get()).take(size) },
             // SAFETY: the caller's promise.
@@ -130,7 +128,7 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        match size_of(layout) {
+        match small(layout) {
             // SAFETY: there is one thread, and the caller's promise.
             Some(size) => unsafe { (*self.0.get()).give_back(block, size) },
             // SAFETY: the caller's promise.
@@ -141,7 +139,7 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
         // SAFETY: the caller's promise.
         let wanted = unsafe { Layout::from_size_align_unchecked(bytes, layout.align()) };
-        match (size_of(layout), size_of(wanted)) {
+        match (small(layout), small(wanted)) {
             (Some(one), Some(other)) if one == other => block,
             // SAFETY: the caller's promise.
             (None, None) => unsafe { System.realloc(block, layout, bytes) },
