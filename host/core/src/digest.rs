@@ -145,6 +145,11 @@ mod tests {
         assert_eq!(Digest::from_hex(digest.to_string().as_bytes()), Some(digest));
         assert_eq!(Digest::from_hex(digest.to_string().to_uppercase().as_bytes()), None);
         assert_eq!(Digest::from_hex(&digest.to_hex()[..63]), None);
+        for (place, byte) in (0..64).flat_map(|place| [b'g', b'/', b':', b'`', 0, 0xff].map(|byte| (place, byte))) {
+            let mut hex = digest.to_hex();
+            hex[place] = byte;
+            assert_eq!(Digest::from_hex(&hex), None, "byte {byte} at {place}");
+        }
     }
 
     #[test]
