@@ -1,8 +1,8 @@
 //! The audit database: every record of the journal, kept in sled where it can be asked for.
 //!
 //! It is a projection: one thread copies the journal's lines into it, and what it holds is compared with the chain before
-//! it is believed. Losing it loses nothing; it is built again. It is the only file that says sled, and it refuses to know
-//! what records lead to.
+//! it is believed. Losing it loses nothing; it is built again. Only here is sled spoken of, and it refuses to know what records
+//! lead to.
 //!
 //! sled 0.34 does not sync what it flushes, loses data silently when its files are damaged, and writes values of more than
 //! about 8 KiB without any sync. So lines are packed into values of at most 4 KiB, its file is synced through a descriptor
@@ -12,6 +12,7 @@
 
 mod ask;
 mod check;
+mod copy;
 mod index;
 mod pack;
 
@@ -19,7 +20,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, RwLock, atomic::AtomicU64},
     thread,
     time::{Duration, Instant},
 };
@@ -30,7 +31,7 @@ use balm_core::{
     name::Seq,
 };
 use sled::{Batch, Db, Tree};
-use tokio::{runtime::Handle, sync::watch};
+use tokio::sync::watch;
 
 pub(crate) use self::ask::Room;
 use self::index::Index;
@@ -38,15 +39,6 @@ use crate::journal::{Log, LogError, Position};
 
 /// Bytes of a value. See above.
 const VALUE_BYTES: usize = 4 << 10;
-
-/// Bytes of the journal that are copied at once.
-const COPY_BYTES: usize = 1 << 20;
-
-/// How long more is waited for when little was copied: each time costs the same, so a busy host copies much at a time.
-const GATHER: Duration = Duration::from_millis(20);
-
-/// How long what was copied may stay unsynced.
-const SYNC_EVERY: Duration = Duration::from_millis(250);
 
 /// Bytes of sled's cache: an idle host stays small.
 const CACHE_BYTES: u64 = 32 << 20;
@@ -61,6 +53,9 @@ const HEAD: &[u8] = b"head-of-lz4-packs-with-shared-index";
 const RECORDS: &str = "records";
 const FOUND: &str = "found";
 
+/// The file that sled keeps in its directory, and locks.
+const FILE: &str = "db";
+
 /// The file in its directory that says that it is damaged, and where: it is put aside with it.
 const DAMAGED: &str = "damaged";
 
@@ -71,17 +66,23 @@ pub(crate) struct Audit {
 }
 
 struct Shared {
-    records: Tree,
-    found: Tree,
+    /// None while it is let go of, to be opened again.
+    trees: RwLock<Option<Arc<Trees>>>,
     /// The first record that is in it, or will be: where old records are no longer kept, one that is built again begins there.
-    first: Seq,
+    first: AtomicU64,
     /// The last record that is in it.
     head: watch::Sender<Seq>,
-    /// Its head when it was opened, which is the journal's.
-    known: Chain,
     /// Where it was found damaged, if it was.
     damaged: OnceLock<Seq>,
     dir: PathBuf,
+}
+
+/// What was opened.
+struct Trees {
+    records: Tree,
+    found: Tree,
+    /// Its head when it was opened, which is the journal's.
+    known: Chain,
 }
 
 /// Why the database cannot be used.
@@ -123,6 +124,9 @@ pub(crate) enum AuditError {
         /// The one that was read.
         found: Seq,
     },
+    /// It is let go of for a moment.
+    #[error("the audit database failed and is opened again as soon as that can be done: ask again in a moment")]
+    Away,
     /// What is in it is not what was put in.
     #[error("record {0} in the audit database is damaged; it is built again from the journal at the next start")]
     Damaged(Seq),
@@ -131,13 +135,20 @@ pub(crate) enum AuditError {
 /// A database that was found good, and how far it is.
 pub(crate) struct Opened {
     audit: Audit,
-    db: Db,
-    sync: File,
-    from: Position,
+    files: Files,
     /// Why it had to be built again, if it had.
     pub(crate) rebuilt: Option<String>,
     /// The last record that it had and the journal does not, if a person accepted that.
     pub(crate) lost: Option<Seq>,
+}
+
+/// What it is written with, and where the journal goes on behind it.
+struct Files {
+    db: Db,
+    trees: Arc<Trees>,
+    sync: File,
+    from: Position,
+    first: Seq,
 }
 
 /// Open the database below a data directory, or build it again if it is not what the journal says.
@@ -145,42 +156,53 @@ pub(crate) struct Opened {
 /// `accept_loss` goes on with a journal that ends before the database does.
 pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, AuditError> {
     let dir = data.join("audit");
-    let (rebuilt, lost) = match usable(&dir, log) {
-        Ok(()) => (None, None),
-        // sled finds nothing in files that it cannot read: what there was to keep is gone already.
-        Err(Unusable::Empty) => (Some("it held nothing, and the journal does".into()), None),
-        Err(Unusable::Behind { known }) if !accept_loss => {
-            return Err(AuditError::JournalBehind { known, journal: log.durable().seq });
-        }
-        Err(Unusable::Behind { known }) => {
+    let (rebuilt, lost) = match put_in_order(&dir, log) {
+        Err(AuditError::JournalBehind { known, .. }) if accept_loss => {
             put_aside(&dir)?;
             (Some(format!("it held record {known}, which the journal has lost")), Some(known))
         }
-        Err(Unusable::Bad(why)) => {
-            put_aside(&dir)?;
-            (Some(why), None)
-        }
+        rebuilt => (rebuilt?, None),
     };
-    let db = sled(&dir)?;
-    let (records, found) = (db.open_tree(RECORDS)?, db.open_tree(FOUND)?);
-    let known = head(&db)?.unwrap_or(Chain::START);
-    let head = known.seq;
-    forget_after(&records, head)?;
-    let sync = File::open(dir.join("db")).map_err(|source| AuditError::Io { what: "opened", source })?;
-    // Records that the journal no longer keeps cannot be copied any more.
-    let next = head.next().max(log.first());
-    let first = records.first()?.and_then(|(key, _)| seq_of(&key)).unwrap_or(next);
-    let from = log.position(next)?;
-    let shared = Arc::new(Shared {
-        records,
-        found,
-        first,
-        head: watch::Sender::new(head),
-        known,
-        damaged: OnceLock::new(),
-        dir,
-    });
-    Ok(Opened { audit: Audit { shared }, db, sync, from, rebuilt, lost })
+    let files = Files::open(&dir, log)?;
+    let audit = Audit::of(dir, files.first, files.trees.known.seq, &files.trees);
+    Ok(Opened { audit, files, rebuilt, lost })
+}
+
+impl Audit {
+    fn of(dir: PathBuf, first: Seq, head: Seq, trees: &Arc<Trees>) -> Self {
+        let (trees, first) = (RwLock::new(Some(Arc::clone(trees))), AtomicU64::new(first.0));
+        let (head, damaged) = (watch::Sender::new(head), OnceLock::new());
+        Self { shared: Arc::new(Shared { trees, first, head, damaged, dir }) }
+    }
+}
+
+impl Files {
+    /// Open what was found good, or nothing yet.
+    fn open(dir: &Path, log: &Log) -> Result<Self, AuditError> {
+        let db = sled(dir)?;
+        let (records, found) = (db.open_tree(RECORDS)?, db.open_tree(FOUND)?);
+        let known = head(&db)?.unwrap_or(Chain::START);
+        forget_after(&records, known.seq)?;
+        let sync = File::open(dir.join(FILE)).map_err(|source| AuditError::Io { what: "opened", source })?;
+        // Records that the journal no longer keeps cannot be copied any more.
+        let next = known.seq.next().max(log.first());
+        let first = records.first()?.and_then(|(key, _)| seq_of(&key)).unwrap_or(next);
+        Ok(Self { from: log.position(next)?, first, trees: Arc::new(Trees { records, found, known }), db, sync })
+    }
+}
+
+/// Put what cannot be used out of the way, and say why, if there is any.
+fn put_in_order(dir: &Path, log: &Log) -> Result<Option<String>, AuditError> {
+    match usable(dir, log) {
+        Ok(()) => Ok(None),
+        // sled finds nothing in files that it cannot read: what there was to keep is gone already.
+        Err(Unusable::Empty) => Ok(Some("it held nothing, and the journal does".into())),
+        Err(Unusable::Behind { known }) => Err(AuditError::JournalBehind { known, journal: log.durable().seq }),
+        Err(Unusable::Bad(why)) => {
+            put_aside(dir)?;
+            Ok(Some(why))
+        }
+    }
 }
 
 enum Unusable {
@@ -349,171 +371,4 @@ fn packed(records: &Tree, seq: Seq) -> Result<Option<(Seq, Vec<u8>)>, AuditError
     }
     let lines = pack::unpack(&pack).ok_or(AuditError::Damaged(start))?;
     Ok(Some((start, lines)))
-}
-
-impl Opened {
-    /// Begin to copy, and hand out the reading end. When `ending` says so, the thread copies what is left and ends.
-    pub(crate) fn start(
-        self,
-        log: Arc<Log>,
-        runtime: Handle,
-        ending: watch::Receiver<bool>,
-    ) -> std::io::Result<(Audit, thread::JoinHandle<()>)> {
-        let audit = self.audit.clone();
-        let handle = thread::Builder::new().name("balm-audit".into()).spawn(move || {
-            if let Err(error) = self.copy(&log, &runtime, ending) {
-                tracing::error!(%error, "the audit database stands still; it catches up at the next start");
-            }
-        })?;
-        Ok((audit, handle))
-    }
-
-    fn copy(self, log: &Log, runtime: &Handle, mut ending: watch::Receiver<bool>) -> Result<(), AuditError> {
-        let (mut from, mut follow) = (self.from, log.follow());
-        let (mut packer, mut lines, mut unsynced_since) = (Packer::default(), Vec::new(), None);
-        loop {
-            follow.borrow_and_update();
-            let ends = *ending.borrow();
-            from = log.lines_into(from, COPY_BYTES, &mut lines)?;
-            if !lines.is_empty() {
-                self.put(&lines, &mut packer)?;
-                unsynced_since.get_or_insert_with(Instant::now);
-            } else if ends {
-                return self.sync();
-            }
-            if unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_EVERY) {
-                self.sync()?;
-                unsynced_since = None;
-            }
-            if ends || lines.len() > COPY_BYTES / 2 {
-                continue;
-            }
-            let caught_up = lines.is_empty();
-            let wake =
-                if caught_up { unsynced_since.map(|since| since + SYNC_EVERY) } else { Some(Instant::now() + GATHER) };
-            runtime.block_on(async {
-                tokio::select! {
-                    _ = follow.changed(), if caught_up => {}
-                    _ = ending.changed() => {}
-                    () = until(wake) => {}
-                }
-            });
-        }
-    }
-
-    fn put(&self, lines: &[u8], packer: &mut Packer) -> Result<(), AuditError> {
-        packer.pack(lines)?;
-        self.audit.shared.records.apply_batch(std::mem::take(&mut packer.records))?;
-        // What is damaged stays so, and the copying would end here after every start: the next one builds it again.
-        self.audit.noted(packer.index.put(&self.audit.shared.found))?;
-        if let Some(head) = packer.head {
-            self.db.insert(HEAD, format!("{} {}", head.seq, head.hash).as_bytes())?;
-            self.audit.shared.head.send_replace(head.seq);
-        }
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<(), AuditError> {
-        self.db.flush()?;
-        self.sync.sync_all().map_err(|source| AuditError::Io { what: "synced", source })
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Packs lines into values.
-#[derive(Default)]
-struct Packer {
-    records: Batch,
-    head: Option<Chain>,
-    index: Index,
-}
-
-impl Packer {
-    fn pack(&mut self, lines: &[u8]) -> Result<(), AuditError> {
-        for pack in pack::cut(lines) {
-            let mut start = None;
-            for line in pack::lines(pack) {
-                let damaged = || AuditError::Damaged(self.head.map_or(Seq::ZERO, |head| head.seq).next());
-                let (hash, json) = line::split(line).ok_or_else(damaged)?;
-                let glance = line::glance(json).ok_or_else(damaged)?;
-                let expected = self.head.map_or(glance.seq, |head| head.seq.next());
-                if glance.seq != expected {
-                    return Err(AuditError::OutOfOrder { expected, found: glance.seq });
-                }
-                self.head = Some(Chain { seq: glance.seq, hash });
-                if let Some(episode) = self.index.enters(glance) {
-                    self.index.add(episode, glance.seq);
-                }
-                start.get_or_insert(glance.seq);
-            }
-            if let Some(start) = start {
-                put(start, pack, &mut self.records);
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use balm_core::{
-        line::Framing,
-        name::EpisodeId,
-        record::{ClockJumped, EpisodeEnd, EpisodeEnded, Fact, Record},
-        time::Timestamp,
-    };
-
-    use super::*;
-    use crate::test_dir::TestDir;
-
-    #[test]
-    fn an_index_that_cannot_be_gone_on_with_is_built_again_at_the_next_start() {
-        let dir = TestDir::new("audit-index-damaged");
-        let db = sled(dir.path()).unwrap();
-        let (records, found) = (db.open_tree(RECORDS).unwrap(), db.open_tree(FOUND).unwrap());
-        let (head, known, damaged) = (watch::Sender::new(Seq::ZERO), Chain::START, OnceLock::new());
-        let shared = Shared { records, found, first: Seq(1), head, known, damaged, dir: dir.path().to_owned() };
-        let (audit, sync) = (Audit { shared: Arc::new(shared) }, File::open(dir.path().join("db")).unwrap());
-        let opened = Opened { audit, db, sync, from: Position::START, rebuilt: None, lost: None };
-        let (mut chain, mut packer) = (Chain::START, Packer::default());
-        let mut copy = |seq| {
-            let ended = EpisodeEnded { episode: EpisodeId(Seq(1)), how: EpisodeEnd::Resolved };
-            let record = Record { seq: Seq(seq), at: Timestamp::EPOCH, more: false, fact: Fact::EpisodeEnded(ended) };
-            let mut line = Vec::new();
-            chain = line::write(chain, &record, Framing::default(), &mut line);
-            opened.put(&line, &mut packer)
-        };
-        copy(1).unwrap();
-        let (key, value) = opened.audit.shared.found.first().unwrap().expect("record 1 has an entry");
-        opened.audit.shared.found.insert(key, &value[1..]).unwrap();
-        assert!(matches!(copy(2), Err(AuditError::Damaged(Seq(1)))));
-        assert!(opened.audit.damage().is_some() && dir.path().join(DAMAGED).exists(), "the next start knows it");
-    }
-
-    #[test]
-    fn a_record_is_not_copied_where_another_comes_next() {
-        let (mut chain, mut lines) = (Chain::START, Vec::new());
-        for seq in (1..=4).map(Seq) {
-            let fact = Fact::ClockJumped(ClockJumped { by_ms: seq.0 });
-            let (mut line, record) = (Vec::new(), Record { seq, at: Timestamp::EPOCH, more: false, fact });
-            chain = line::write(chain, &record, Framing::default(), &mut line);
-            lines.push(line);
-        }
-        let mut packer = Packer::default();
-        packer.pack(&lines[1]).expect("it may begin anywhere");
-        packer.pack(&lines[2]).expect("and goes on");
-        for (other, found) in [(&lines[2], 3), (&lines[0], 1)] {
-            let refused = packer.pack(other).expect_err("it is not the next");
-            assert!(matches!(refused, AuditError::OutOfOrder { expected: Seq(4), found: Seq(n) } if n == found));
-        }
-        packer.pack(&lines[3]).expect("the next is taken");
-        let mut packer = Packer::default();
-        assert!(packer.pack(&[lines[0].clone(), lines[2].clone()].concat()).is_err(), "nor within one read");
-    }
 }

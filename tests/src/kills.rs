@@ -330,11 +330,7 @@ pub(crate) fn recount(
     host: Host,
     acknowledged: &[(String, Status)],
 ) {
-    wait::until("the host to have nothing more to do", SCENE_WITHIN, || {
-        let status: Value = serde_json::from_str(&files.balm_says(&["status"])).ok()?;
-        let at_rest = status["backlog"] == 0 && status["intents"] == 0 && status["seq"] == status["audit-seq"];
-        at_rest.then_some(())
-    });
+    wait::told("the host to have nothing more to do", SCENE_WITHIN, || wait::is_at_rest(files.status()));
     let audited = audited_lines(files);
     host.stop();
     let written = journal::read(&files.data());

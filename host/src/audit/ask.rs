@@ -3,14 +3,18 @@
 //! What is not what was put in is an error, and from then on the database answers nothing: nobody takes a part for the whole.
 //! It refuses to know who asks.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use balm_core::{
     line,
     name::{EpisodeId, Seq},
 };
 
-use super::{Audit, AuditError, DAMAGED, check, index, pack, packed};
+use super::{Audit, AuditError, DAMAGED, Files, Shared, Trees, check, index, pack, packed};
 
 /// How long a question waits for the records that were durable when it was asked.
 const REACH_WITHIN: Duration = Duration::from_millis(500);
@@ -32,12 +36,25 @@ impl Room {
 impl Audit {
     /// The first record that can be asked for.
     pub(crate) fn first(&self) -> Seq {
-        self.shared.first
+        Seq(self.shared.first.load(Ordering::Acquire))
     }
 
     /// The last record that can be asked for. Answers may be older than the journal by what is not copied yet.
     pub(crate) fn head(&self) -> Seq {
         *self.shared.head.borrow()
+    }
+
+    /// What can be read now.
+    pub(super) fn trees(&self) -> Result<Arc<Trees>, AuditError> {
+        self.shared.trees.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(AuditError::Away)
+    }
+
+    /// From now on this is read.
+    pub(super) fn use_trees(&self, files: &Files) {
+        let Shared { trees, first, head, .. } = &*self.shared;
+        first.store(files.first.0, Ordering::Release);
+        head.send_replace(files.trees.known.seq);
+        *trees.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&files.trees));
     }
 
     /// Wait until a record can be asked for, not for long: what is asked then is answered as far as the database is.
@@ -82,8 +99,9 @@ impl Audit {
         if next < self.first() {
             return Err(AuditError::Dropped(self.first()));
         }
+        let trees = self.trees()?;
         while lines.len() < most && next <= head {
-            let Some((start, value)) = packed(&self.shared.records, next)? else {
+            let Some((start, value)) = packed(&trees.records, next)? else {
                 return Err(AuditError::Damaged(next));
             };
             let skipped = usize::try_from(next.0 - start.0).unwrap_or(usize::MAX);
@@ -110,7 +128,7 @@ impl Audit {
         let has_first = from <= episode.0 && episode.0 >= self.first();
         let mut lines = if has_first { self.lines(episode.0, 1)? } else { Vec::new() };
         // The batch that the first record is in may begin before it.
-        for seq in index::records(&self.shared.found, episode, from)? {
+        for seq in index::records(&self.trees()?.found, episode, from)? {
             let seq = seq?;
             self.batch((episode, from), seq, room, &mut lines)?;
             if room.is_full(&lines) {

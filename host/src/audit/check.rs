@@ -13,11 +13,12 @@ use super::{Audit, AuditError, Index, index, pack, packed};
 
 /// Check everything that was there when the database was opened. `goes_on` is asked from time to time.
 pub(super) fn check(audit: &Audit, mut goes_on: impl FnMut() -> bool) -> Result<(), AuditError> {
-    let (mut next, known, mut entered) = (audit.first(), audit.shared.known, Index::default());
+    let trees = audit.trees()?;
+    let (mut next, known, mut entered) = (audit.first(), trees.known, Index::default());
     let mut before = (next == Seq::ZERO.next()).then_some(Chain::START.hash);
     while next <= known.seq && goes_on() {
         // What cannot be read is damaged like what is another.
-        let pack = packed(&audit.shared.records, next).ok().flatten().filter(|(start, _)| *start == next);
+        let pack = packed(&trees.records, next).ok().flatten().filter(|(start, _)| *start == next);
         let (start, lines) = pack.ok_or(AuditError::Damaged(next))?;
         for line in pack::lines(&lines) {
             let damaged = || AuditError::Damaged(next);
@@ -27,7 +28,7 @@ pub(super) fn check(audit: &Audit, mut goes_on: impl FnMut() -> bool) -> Result<
             let follows = before.or_else(|| line::claims(line)?.1.prev);
             let is_chained = follows.is_some_and(|before| line::hash_after(&before, json) == hash);
             let is_found = match entered.enters(glance) {
-                Some(episode) => matches!(index::has(&audit.shared.found, episode, next), Ok(true)),
+                Some(episode) => matches!(index::has(&trees.found, episode, next), Ok(true)),
                 None => true,
             };
             if !is_chained || !is_found || (next == known.seq && hash != known.hash) {
@@ -44,7 +45,7 @@ pub(super) fn check(audit: &Audit, mut goes_on: impl FnMut() -> bool) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, OnceLock};
+    use std::sync::Arc;
 
     use balm_core::{
         line::Framing,
@@ -52,10 +53,9 @@ mod tests {
         record::{EpisodeEnd, EpisodeEnded, Fact, Record},
         time::Timestamp,
     };
-    use tokio::sync::watch;
 
     use super::{
-        super::{FOUND, Packer, RECORDS, Shared, key, sled},
+        super::{FOUND, RECORDS, Trees, copy::Packer, key, sled},
         *,
     };
     use crate::test_dir::TestDir;
@@ -77,9 +77,8 @@ mod tests {
             }
         }
         records.apply_batch(packer.records).unwrap();
-        let (head, dir) = (watch::Sender::new(chain.seq), dir.path().to_owned());
-        let shared = Shared { records, found, first: Seq(1), head, known: chain, damaged: OnceLock::new(), dir };
-        Audit { shared: Arc::new(shared) }
+        let trees = Arc::new(Trees { records, found, known: chain });
+        Audit::of(dir.path().to_owned(), Seq(1), chain.seq, &trees)
     }
 
     fn found(audit: &Audit) -> Option<u64> {
@@ -94,7 +93,8 @@ mod tests {
     fn whatever_is_missing_or_another_is_found_with_its_place() {
         let dir = TestDir::new("audit-check");
         let audit = database(&dir);
-        let Shared { records, found: index, .. } = &*audit.shared;
+        let trees = audit.trees().unwrap();
+        let Trees { records, found: index, .. } = &*trees;
         assert_eq!(found(&audit), None);
         for start in [1, 4, 7, 10].map(Seq) {
             let pack = records.remove(key(start, 0)).unwrap().expect("it was there");
@@ -128,7 +128,7 @@ mod tests {
     fn what_is_found_damaged_answers_no_more_and_is_built_again() {
         let dir = TestDir::new("audit-damaged");
         let audit = database(&dir);
-        audit.shared.records.remove(key(Seq(4), 0)).unwrap();
+        audit.trees().unwrap().records.remove(key(Seq(4), 0)).unwrap();
         assert_eq!(audit.lines(Seq(1), 3).unwrap().len(), 3, "nobody knows yet");
         assert!(audit.damage().is_none());
         audit.check(|| true).unwrap_err();

@@ -163,11 +163,7 @@ impl Files {
 
     /// Wait until nothing is under way and the audit database has all that the journal has.
     pub fn wait_for_rest(&self) {
-        wait::until("the host to be at rest", READY_WITHIN, || {
-            let status = self.status();
-            let at_rest = status["backlog"] == 0 && status["intents"] == 0 && status["seq"] == status["audit-seq"];
-            at_rest.then_some(())
-        });
+        wait::told("the host to be at rest", READY_WITHIN, || wait::is_at_rest(self.status()));
     }
 
     /// The facts that the running host's audit database has so far.
