@@ -28,6 +28,7 @@ pub mod configuration;
 mod decide;
 pub mod digest;
 pub mod engine;
+mod envelope;
 pub mod episode;
 mod escalate;
 pub mod evaluation;

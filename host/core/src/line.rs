@@ -5,7 +5,7 @@
 //! `{"v":1,"seq":…,"at":…,"kind":"…","data":{…}}`, with `"more":true` where the batch goes on, `"synced":…` on the
 //! first record of each write, and `"prev":"…"` on the first record of a file. It refuses to know files.
 
-use std::io::Write as _;
+use std::{fmt, io::Write as _};
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, value::RawValue};
@@ -13,9 +13,9 @@ use serde_json::{Value, value::RawValue};
 pub use crate::glance::{Glance, glance};
 use crate::{
     digest::Digest,
+    envelope::{self, Data, Envelope},
     name::Seq,
-    record::{Fact, Record},
-    time::Timestamp,
+    record::Record,
 };
 
 /// The version of records that this code writes; it reads this and every earlier one.
@@ -148,38 +148,32 @@ pub fn split(line: &[u8]) -> Option<(Digest, &[u8])> {
     Some((Digest::from_hex(&line[..PREFIX_BYTES - 1])?, &line[PREFIX_BYTES..]))
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    v: u32,
-    seq: Seq,
-    at: Timestamp,
-    #[serde(borrow)]
-    kind: std::borrow::Cow<'a, str>,
-    #[serde(default)]
-    more: bool,
-    synced: Option<Seq>,
-    prev: Option<Digest>,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
 /// Read the JSON of a line whose hash is believed.
 pub fn read_json(json: &[u8]) -> Result<(Record, Framing), LineError> {
     read_json_with(json, &UPCASTS)
 }
 
 fn read_json_with(json: &[u8], upcasts: &[Upcast]) -> Result<(Record, Framing), LineError> {
-    let malformed = |error: serde_json::Error| LineError::Malformed(error.to_string());
-    let Envelope { v, seq, at, kind, more, synced, prev, data } = serde_json::from_slice(json).map_err(malformed)?;
+    let malformed = |error: &dyn fmt::Display| LineError::Malformed(error.to_string());
+    let json = str::from_utf8(json).map_err(|error| malformed(&error))?;
+    let version = u32::try_from(upcasts.len()).map_or(u32::MAX, |before| before + 1);
+    let Envelope { v, seq, at, mut kind, more, framing, data } =
+        envelope::read(json, version).map_err(|error| malformed(&error))?;
     let missing = upcasts_of(v, upcasts)?;
-    let fact = if missing.is_empty() {
-        Fact::read(&kind, data.get()).ok_or_else(|| LineError::UnknownKind(kind.into_owned()))?
-    } else {
-        let data = serde_json::from_str(data.get()).map_err(malformed)?;
-        let (kind, data) = missing.iter().fold((kind.into_owned(), data), |(kind, data), upcast| upcast(kind, data));
-        Fact::read(&kind, &data.to_string()).ok_or(LineError::UnknownKind(kind))?
+    let fact = match data {
+        Data::Fact(fact) => fact,
+        Data::Text(text) if missing.is_empty() => {
+            envelope::read_data(&kind, text.get()).map_err(|error| malformed(&error))?
+        }
+        Data::Text(text) => {
+            let first = (kind.into_owned(), serde_json::from_str(text.get()).map_err(|error| malformed(&error))?);
+            let (last, data) = missing.iter().fold(first, |(kind, data), upcast| upcast(kind, data));
+            kind = last.into();
+            envelope::read_data(&kind, &data.to_string()).map_err(|error| malformed(&error))?
+        }
     };
-    Ok((Record { seq, at, more, fact: fact.map_err(malformed)? }, Framing { synced, prev }))
+    let fact = fact.ok_or_else(|| LineError::UnknownKind(kind.into_owned()))?;
+    Ok((Record { seq, at, more, fact }, framing))
 }
 
 /// What is still to be done to a record of a version.
@@ -222,7 +216,11 @@ impl Serialize for Record {
 mod tests {
     use super::*;
     use crate::record::{ClockJumped, TimePassed};
-    use crate::{name::EpisodeId, record::Reception};
+    use crate::{
+        name::EpisodeId,
+        record::{Fact, Reception},
+        time::Timestamp,
+    };
 
     fn record(seq: u64, fact: Fact) -> Record {
         Record { seq: Seq(seq), at: Timestamp::from_millis(1000 + seq), more: seq == 1, fact }
@@ -327,6 +325,47 @@ mod tests {
         assert_eq!(read(2, "clock-leapt", r#"{"by-s":7}"#), Err(LineError::UnknownKind("clock-leapt".into())));
         assert_eq!(read(4, "time-passed", "{}"), Err(LineError::Newer(4)));
         assert!(matches!(read(0, "time-passed", "{}"), Err(LineError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_record_is_the_same_whatever_of_it_stands_first() {
+        let fields = [r#""v":1"#, r#""seq":1"#, r#""at":7"#, r#""kind":"clock-jumped""#, r#""data":{"by-ms":7}"#];
+        let other = r#""later":[1]"#;
+        let wanted = Record {
+            seq: Seq(1),
+            at: Timestamp::from_millis(7),
+            more: false,
+            fact: Fact::ClockJumped(ClockJumped { by_ms: 7 }),
+        };
+        for turn in 0..fields.len() {
+            let fields = [&fields[turn..], &fields[..turn], &[other]].concat();
+            let json = format!("{{{}}}", fields.join(","));
+            assert_eq!(read_json(json.as_bytes()), Ok((wanted.clone(), Framing::default())), "{json}");
+            for left_out in 0..fields.len() - 1 {
+                let mut fields = fields.clone();
+                fields.remove(left_out);
+                let json = format!("{{{}}}", fields.join(","));
+                assert!(matches!(read_json(json.as_bytes()), Err(LineError::Malformed(_))), "{json}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_malformed_wherever_it_goes_wrong() {
+        let good = br#"{"v":1,"seq":1,"at":7,"kind":"clock-jumped","data":{"by-ms":7}}"#;
+        assert!(read_json(good).is_ok());
+        for end in 0..good.len() {
+            assert!(matches!(read_json(&good[..end]), Err(LineError::Malformed(_))), "cut to {end} bytes");
+        }
+        let others: [&[u8]; 4] = [
+            br#"{"v":1,"seq":1,"at":7,"kind":"clock-jumped","data":{"by-ms":-7}}"#,
+            br#"{"v":1,"seq":1,"at":7,"data":{"by-ms":-7},"kind":"clock-jumped"}"#,
+            b"{\"v\":1,\"seq\":1,\"at\":7,\"kind\":\"\xff\",\"data\":{}}",
+            br#"{"v":1,"seq":1,"at":7,"kind":"clock-jumped","data":{"by-ms":7}}{"#,
+        ];
+        for other in others {
+            assert!(matches!(read_json(other), Err(LineError::Malformed(_))), "{}", String::from_utf8_lossy(other));
+        }
     }
 
     #[test]

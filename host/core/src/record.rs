@@ -11,7 +11,7 @@ mod person;
 mod stop;
 mod verdict;
 
-use serde::Serialize as _;
+use serde::{Deserialize, Deserializer, Serialize as _, de::IgnoredAny};
 
 pub use self::{
     arrival::{
@@ -86,10 +86,10 @@ macro_rules! facts {
             }
 
             /// `None` for a kind that this version does not know.
-            pub(crate) fn read(kind: &str, data: &str) -> Option<serde_json::Result<Self>> {
+            pub(crate) fn read<'de, D: Deserializer<'de>>(kind: &str, data: D) -> Result<Option<Self>, D::Error> {
                 match kind {
-                    $($kind => Some(serde_json::from_str(data).map(Self::$name)),)*
-                    _ => None,
+                    $($kind => Deserialize::deserialize(data).map(|data| Some(Self::$name(data))),)*
+                    _ => IgnoredAny::deserialize(data).map(|_| None),
                 }
             }
         }
