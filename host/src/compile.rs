@@ -13,7 +13,7 @@ use std::{
         process::ExitStatusExt as _,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -26,7 +26,7 @@ use rustix::process::{Resource, Rlimit};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 
-use crate::priority;
+use crate::{itself, priority};
 
 /// What compiling a component may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,9 +240,8 @@ fn cost(bytes: usize) -> Cost {
 
 /// Compile in a child of this program.
 fn in_child(bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
-    let program = std::env::current_exe().map_err(CompileError::Child)?;
     let Cost { cpu_s: seconds, memory_mib } = cost(bytes.len());
-    let mut child = Command::new(program)
+    let mut child = itself::command()
         .args(["compile", "--cpu-seconds", &seconds.to_string(), "--memory-mib", &memory_mib.to_string()])
         .current_dir("/")
         .env_clear()
@@ -401,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_child_that_does_not_end_is_ended() {
-        let mut sleep = Command::new("sleep");
+        let mut sleep = std::process::Command::new("sleep");
         sleep.arg("600").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = sleep.spawn().unwrap();
         let told = talk(&mut child, b"a component", Duration::from_millis(20), 0);

@@ -28,6 +28,7 @@ mod export;
 mod habits;
 mod history;
 mod http;
+mod itself;
 mod journal;
 mod kill_switch;
 mod look;

@@ -418,6 +418,18 @@ fn a_reload_takes_a_policy_with_a_plugin_that_accepts_it_and_nothing_otherwise()
 }
 
 #[test]
+fn a_host_whose_program_was_replaced_still_takes_plugins_in() {
+    let files = Files::bare(Dir::new("hot-replaced"));
+    let program = files.path("balm-of-before");
+    let script = r#"cp "$1" "$0" && program=$0 && shift && exec "$program" "$@""#;
+    let _host = files.start_below(&["sh", "-c", script, &program.display().to_string()]);
+    fs::remove_file(&program).expect("a program that runs can be removed");
+    files.put("plugins/web.wasm", &stamped::version(1));
+    files.write("plugins/web.toml", &stamped::policy("web", "any"));
+    becomes_active(&files, "web", &stamped::version(1));
+}
+
+#[test]
 fn a_hangup_reloads() {
     let (files, host) = hosting("hangup");
     files.write("token", "another-t0ken");
