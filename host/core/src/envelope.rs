@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::{digest::Digest, line::Framing, name::Seq, record::Fact, time::Timestamp};
+use crate::{line::Framing, name::Seq, record::Fact, time::Timestamp};
 
 /// The JSON of a line.
 pub(crate) struct Envelope<'a> {
@@ -85,22 +85,24 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let (mut v, mut seq, mut at, mut more) = (None, None, None, false);
-        let (mut kind, mut data, mut framing) = (None::<Cow<'de, str>>, None, Framing::default());
+        let (mut v, mut seq, mut at, mut kind) = (None, None, None, None::<Kind<'de>>);
+        let (mut more, mut synced, mut prev, mut data) = (None, None, None, None);
         while let Some(field) = map.next_key()? {
             match field {
-                Field::V => v = Some(map.next_value()?),
-                Field::Seq => seq = Some(map.next_value()?),
-                Field::At => at = Some(map.next_value()?),
-                Field::Kind => kind = Some(map.next_value::<Kind<'de>>()?.0),
-                Field::More => more = map.next_value()?,
-                Field::Synced => framing.synced = map.next_value()?,
-                Field::Prev => framing.prev = map.next_value::<Option<Digest>>()?,
+                Field::V => once(&mut v, "v", map.next_value()?)?,
+                Field::Seq => once(&mut seq, "seq", map.next_value()?)?,
+                Field::At => once(&mut at, "at", map.next_value()?)?,
+                Field::Kind => once(&mut kind, "kind", map.next_value()?)?,
+                Field::More => once(&mut more, "more", map.next_value()?)?,
+                Field::Synced => once(&mut synced, "synced", map.next_value()?)?,
+                Field::Prev => once(&mut prev, "prev", map.next_value()?)?,
                 Field::Data => {
-                    data = Some(match kind.as_deref().filter(|_| v == Some(self.version)) {
-                        Some(kind) => Data::Fact(map.next_value_seed(OfKind(kind))?),
+                    let kind = kind.as_ref().filter(|_| v == Some(self.version));
+                    let read = match kind {
+                        Some(kind) => Data::Fact(map.next_value_seed(OfKind(&kind.0))?),
                         None => Data::Text(map.next_value()?),
-                    });
+                    };
+                    once(&mut data, "data", read)?;
                 }
                 Field::Other => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -110,11 +112,18 @@ impl<'de> Visitor<'de> for Reader {
             v: v.ok_or_else(|| missing("v"))?,
             seq: seq.ok_or_else(|| missing("seq"))?,
             at: at.ok_or_else(|| missing("at"))?,
-            kind: kind.ok_or_else(|| missing("kind"))?,
-            more,
-            framing,
+            kind: kind.ok_or_else(|| missing("kind"))?.0,
+            more: more.unwrap_or_default(),
+            framing: Framing { synced: synced.flatten(), prev: prev.flatten() },
             data: data.ok_or_else(|| missing("data"))?,
         })
+    }
+}
+
+fn once<T, E: serde::de::Error>(place: &mut Option<T>, name: &'static str, value: T) -> Result<(), E> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::duplicate_field(name)),
     }
 }
 

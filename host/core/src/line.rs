@@ -357,11 +357,12 @@ mod tests {
         for end in 0..good.len() {
             assert!(matches!(read_json(&good[..end]), Err(LineError::Malformed(_))), "cut to {end} bytes");
         }
-        let others: [&[u8]; 4] = [
+        let others: [&[u8]; 5] = [
             br#"{"v":1,"seq":1,"at":7,"kind":"clock-jumped","data":{"by-ms":-7}}"#,
             br#"{"v":1,"seq":1,"at":7,"data":{"by-ms":-7},"kind":"clock-jumped"}"#,
             b"{\"v\":1,\"seq\":1,\"at\":7,\"kind\":\"\xff\",\"data\":{}}",
             br#"{"v":1,"seq":1,"at":7,"kind":"clock-jumped","data":{"by-ms":7}}{"#,
+            br#"{"v":1,"seq":1,"at":7,"kind":"clock-jumped","data":{"by-ms":7},"data":{"by-ms":8}}"#,
         ];
         for other in others {
             assert!(matches!(read_json(other), Err(LineError::Malformed(_))), "{}", String::from_utf8_lossy(other));
