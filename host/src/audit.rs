@@ -19,7 +19,6 @@ mod pack;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Command,
     sync::{Arc, OnceLock, RwLock, atomic::AtomicU64},
     thread,
     time::{Duration, Instant},
@@ -35,7 +34,10 @@ use tokio::sync::watch;
 
 pub(crate) use self::ask::Room;
 use self::index::Index;
-use crate::journal::{Log, LogError, Position};
+use crate::{
+    itself,
+    journal::{Log, LogError, Position},
+};
 
 /// Bytes of a value. See above.
 const VALUE_BYTES: usize = 4 << 10;
@@ -125,7 +127,7 @@ pub(crate) enum AuditError {
         found: Seq,
     },
     /// It is let go of for a moment.
-    #[error("the audit database failed and is opened again as soon as that can be done: ask again in a moment")]
+    #[error("the audit database failed and is opened again once that can be done: ask again in a moment")]
     Away,
     /// What is in it is not what was put in.
     #[error("record {0} in the audit database is damaged; it is built again from the journal at the next start")]
@@ -156,12 +158,21 @@ struct Files {
 /// `accept_loss` goes on with a journal that ends before the database does.
 pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, AuditError> {
     let dir = data.join("audit");
-    let (rebuilt, lost) = match put_in_order(&dir, log) {
-        Err(AuditError::JournalBehind { known, .. }) if accept_loss => {
-            put_aside(&dir)?;
-            (Some(format!("it held record {known}, which the journal has lost")), Some(known))
+    let (rebuilt, lost) = match usable(&dir, log) {
+        Ok(()) => (None, None),
+        // sled finds nothing in files that it cannot read: what there was to keep is gone already.
+        Err(why @ Unusable::Empty) => (Some(why.to_string()), None),
+        Err(Unusable::Behind { known }) if !accept_loss => {
+            return Err(AuditError::JournalBehind { known, journal: log.durable().seq });
         }
-        rebuilt => (rebuilt?, None),
+        Err(why @ Unusable::Behind { known }) => {
+            put_aside(&dir)?;
+            (Some(why.to_string()), Some(known))
+        }
+        Err(why @ Unusable::Bad(_)) => {
+            put_aside(&dir)?;
+            (Some(why.to_string()), None)
+        }
     };
     let files = Files::open(&dir, log)?;
     let audit = Audit::of(dir, files.first, files.trees.known.seq, &files.trees);
@@ -191,23 +202,14 @@ impl Files {
     }
 }
 
-/// Put what cannot be used out of the way, and say why, if there is any.
-fn put_in_order(dir: &Path, log: &Log) -> Result<Option<String>, AuditError> {
-    match usable(dir, log) {
-        Ok(()) => Ok(None),
-        // sled finds nothing in files that it cannot read: what there was to keep is gone already.
-        Err(Unusable::Empty) => Ok(Some("it held nothing, and the journal does".into())),
-        Err(Unusable::Behind { known }) => Err(AuditError::JournalBehind { known, journal: log.durable().seq }),
-        Err(Unusable::Bad(why)) => {
-            put_aside(dir)?;
-            Ok(Some(why))
-        }
-    }
-}
-
+/// Why what there is cannot be used.
+#[derive(Debug, thiserror::Error)]
 enum Unusable {
+    #[error("it held nothing, and the journal does")]
     Empty,
+    #[error("it held record {known}, which the journal has lost")]
     Behind { known: Seq },
+    #[error("{0}")]
     Bad(String),
 }
 
@@ -238,8 +240,7 @@ fn usable(dir: &Path, log: &Log) -> Result<(), Unusable> {
 /// Let a child process open the database, and say its head and its first record: sled may panic, hang or abort on damaged
 /// files.
 fn probe(dir: &Path) -> Result<Option<(Chain, Seq)>, String> {
-    let program = std::env::current_exe().map_err(|error| format!("this program cannot be found: {error}"))?;
-    let mut child = Command::new(program)
+    let mut child = itself::command()
         .arg("probe-audit")
         .arg(dir)
         .stdin(std::process::Stdio::null())

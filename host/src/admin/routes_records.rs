@@ -362,7 +362,12 @@ type Found = (Vec<Vec<u8>>, Option<Seq>);
 fn oldest(audit: &Audit, from: Seq, to: Seq, which: &Which, room: Room) -> Result<Found, Problem> {
     let (mut found, mut next, mut looked_at) = (Vec::new(), from, 0);
     while next <= to {
-        for line in audit.lines(next, READ_AT_ONCE)? {
+        let lines = audit.lines(next, READ_AT_ONCE)?;
+        // It was opened again, and does not have everything again.
+        if lines.is_empty() {
+            return Err(AuditError::Away.into());
+        }
+        for line in lines {
             if next > to {
                 break;
             }
@@ -382,7 +387,11 @@ fn newest(audit: &Audit, from: Seq, to: Seq, which: &Which, room: Room) -> Resul
     let (mut found, mut next, mut looked_at) = (Vec::new(), to, 0);
     while next >= from && next > Seq::ZERO {
         let start = Seq(next.0.saturating_sub(READ_AT_ONCE as u64 - 1)).max(from);
-        let lines = audit.lines(start, usize::try_from(next.0 - start.0 + 1).unwrap_or(READ_AT_ONCE))?;
+        let wanted = usize::try_from(next.0 - start.0 + 1).unwrap_or(READ_AT_ONCE);
+        let lines = audit.lines(start, wanted)?;
+        if lines.len() < wanted {
+            return Err(AuditError::Away.into());
+        }
         for line in lines.into_iter().rev() {
             if room.is_full(&found) || looked_at == LOOKED_AT {
                 return Ok((found, Some(next)));

@@ -81,9 +81,10 @@ impl Audit {
 
     /// What cannot be answered is remembered beyond the end of this process.
     pub(super) fn noted<T>(&self, answer: Result<T, AuditError>) -> Result<T, AuditError> {
-        if let Err(error @ AuditError::Damaged(seq)) = &answer
-            && self.shared.damaged.set(*seq).is_ok()
-        {
+        let Err(error @ AuditError::Damaged(seq)) = &answer else { return answer };
+        // One that failed to write may read wrong as well: it is opened again, and no damage.
+        self.trees()?.records.flush()?;
+        if self.shared.damaged.set(*seq).is_ok() {
             tracing::error!(%error, "the audit database answers no more: start again");
             let path = self.shared.dir.join(DAMAGED);
             if let Err(error) = fs::write(&path, format!("record {seq} in it was not the journal's")) {
@@ -94,12 +95,13 @@ impl Audit {
     }
 
     fn read(&self, from: Seq, most: usize) -> Result<Vec<Vec<u8>>, AuditError> {
+        // In this order: while it is held, no other is opened, whose head may be before this one's.
+        let trees = self.trees()?;
         let head = self.head();
         let (mut lines, mut next) = (Vec::new(), from.max(Seq::ZERO.next()));
         if next < self.first() {
             return Err(AuditError::Dropped(self.first()));
         }
-        let trees = self.trees()?;
         while lines.len() < most && next <= head {
             let Some((start, value)) = packed(&trees.records, next)? else {
                 return Err(AuditError::Damaged(next));

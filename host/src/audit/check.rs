@@ -16,7 +16,8 @@ pub(super) fn check(audit: &Audit, mut goes_on: impl FnMut() -> bool) -> Result<
     let trees = audit.trees()?;
     let (mut next, known, mut entered) = (audit.first(), trees.known, Index::default());
     let mut before = (next == Seq::ZERO.next()).then_some(Chain::START.hash);
-    while next <= known.seq && goes_on() {
+    // Once it is let go of, what is opened then is checked for itself.
+    while next <= known.seq && goes_on() && audit.trees().is_ok() {
         // What cannot be read is damaged like what is another.
         let pack = packed(&trees.records, next).ok().flatten().filter(|(start, _)| *start == next);
         let (start, lines) = pack.ok_or(AuditError::Damaged(next))?;

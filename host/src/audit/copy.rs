@@ -5,6 +5,7 @@
 
 use std::{
     fs::File,
+    panic::AssertUnwindSafe,
     path::Path,
     sync::{Arc, PoisonError},
     thread,
@@ -19,7 +20,7 @@ use rustix::fs::FlockOperation;
 use sled::Batch;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::{Audit, AuditError, FILE, Files, HEAD, Index, Opened, pack, put, put_in_order};
+use super::{Audit, AuditError, FILE, Files, HEAD, Index, Opened, pack, put, usable};
 use crate::journal::{self, Log};
 
 /// Bytes of the journal that are copied at once.
@@ -63,16 +64,18 @@ struct Copying {
 
 impl Copying {
     fn run(mut self, mut files: Files) {
-        let mut pause = AGAIN_FIRST;
+        let (mut pause, mut before) = (AGAIN_FIRST, None);
         loop {
-            let before = files.trees.known.seq;
             let Err(error) = self.copy(&mut files) else { return };
             if !matches!(error, AuditError::Sled(_) | AuditError::Io { .. }) || self.audit.damage().is_some() {
                 tracing::error!(%error, "the audit database stands still; it catches up at the next start");
                 return;
             }
             tracing::error!(%error, "the audit database stands still until it can be opened again");
-            pause = if self.audit.head() > before { AGAIN_FIRST } else { (pause * 2).min(AGAIN_MOST) };
+            // What it had when it was opened the last time has come through; what was put into it since then may not have.
+            let known = Some(files.trees.known.seq);
+            pause = if known > before { AGAIN_FIRST } else { (pause * 2).min(AGAIN_MOST) };
+            before = known;
             self.let_go(files);
             match self.again(pause) {
                 Some(again) => files = again,
@@ -84,11 +87,14 @@ impl Copying {
 
     /// Nothing of sled is left in this process, so that it can be opened again.
     fn let_go(&self, files: Files) {
-        let trees = self.audit.shared.trees.write().unwrap_or_else(PoisonError::into_inner).take();
-        drop(files);
+        drop(self.audit.shared.trees.write().unwrap_or_else(PoisonError::into_inner).take());
         // Answers that are being put together still read it.
-        while trees.as_ref().is_some_and(|trees| Arc::strong_count(trees) > 1) {
+        while Arc::strong_count(&files.trees) > 1 {
             thread::sleep(Duration::from_millis(10));
+        }
+        // sled panics where its last sync fails.
+        if std::panic::catch_unwind(AssertUnwindSafe(|| drop(files))).is_err() {
+            tracing::warn!("sled could not end in order");
         }
     }
 
@@ -103,7 +109,10 @@ impl Copying {
             match self.open() {
                 Ok(files) => return Some(files),
                 Err(why) if why != complained => {
-                    tracing::warn!(why, "the audit database cannot be opened yet");
+                    tracing::warn!(
+                        why,
+                        "the audit database cannot be opened yet; at the latest the next start has it again"
+                    );
                     complained = why;
                 }
                 Err(_) => {}
@@ -119,9 +128,8 @@ impl Copying {
         if is_locked(dir) {
             return Err("it is still in use".into());
         }
-        if let Some(why) = put_in_order(dir, &self.log).map_err(|error| error.to_string())? {
-            tracing::warn!(why, "the audit database is built again from the journal");
-        }
+        // Whatever is wrong may pass; only a start gives up what there is, and builds it again.
+        usable(dir, &self.log).map_err(|why| why.to_string())?;
         let files = Files::open(dir, &self.log).map_err(|error| error.to_string())?;
         self.audit.use_trees(&files);
         // What a failed write has left behind is found out now, as after a start.
