@@ -137,7 +137,7 @@ pub(crate) enum AuditError {
 /// A database that was found good, and how far it is.
 pub(crate) struct Opened {
     audit: Audit,
-    files: Files,
+    database: Database,
     /// Why it had to be built again, if it had.
     pub(crate) rebuilt: Option<String>,
     /// The last record that it had and the journal does not, if a person accepted that.
@@ -145,7 +145,7 @@ pub(crate) struct Opened {
 }
 
 /// What it is written with, and where the journal goes on behind it.
-struct Files {
+struct Database {
     db: Db,
     trees: Arc<Trees>,
     sync: File,
@@ -174,9 +174,9 @@ pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, 
             (Some(why.to_string()), None)
         }
     };
-    let files = Files::open(&dir, log)?;
-    let audit = Audit::of(dir, files.first, files.trees.known.seq, &files.trees);
-    Ok(Opened { audit, files, rebuilt, lost })
+    let database = Database::open(&dir, log)?;
+    let audit = Audit::of(dir, database.first, database.trees.known.seq, &database.trees);
+    Ok(Opened { audit, database, rebuilt, lost })
 }
 
 impl Audit {
@@ -187,7 +187,7 @@ impl Audit {
     }
 }
 
-impl Files {
+impl Database {
     /// Open what was found good, or nothing yet.
     fn open(dir: &Path, log: &Log) -> Result<Self, AuditError> {
         let db = sled(dir)?;

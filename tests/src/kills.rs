@@ -31,7 +31,7 @@ use crate::harness::{
     Dir,
     cloud::{ACCOUNT, Cloud, REGION},
     grafana::{Alert, body},
-    host::{Files, Host, TOKEN},
+    host::{self, Files, Host, TOKEN},
     http, journal, programs, wait,
 };
 
@@ -330,7 +330,7 @@ pub(crate) fn recount(
     host: Host,
     acknowledged: &[(String, Status)],
 ) {
-    wait::told("the host to have nothing more to do", SCENE_WITHIN, || wait::is_at_rest(files.status()));
+    wait::told("the host to have nothing more to do", SCENE_WITHIN, || host::at_rest(files.status()));
     let audited = audited_lines(files);
     host.stop();
     let written = journal::read(&files.data());

@@ -14,7 +14,7 @@ use balm_core::{
     name::{EpisodeId, Seq},
 };
 
-use super::{Audit, AuditError, DAMAGED, Files, Shared, Trees, check, index, pack, packed};
+use super::{Audit, AuditError, DAMAGED, Database, Shared, Trees, check, index, pack, packed};
 
 /// How long a question waits for the records that were durable when it was asked.
 const REACH_WITHIN: Duration = Duration::from_millis(500);
@@ -50,11 +50,11 @@ impl Audit {
     }
 
     /// From now on this is read.
-    pub(super) fn use_trees(&self, files: &Files) {
+    pub(super) fn use_trees(&self, database: &Database) {
         let Shared { trees, first, head, .. } = &*self.shared;
-        first.store(files.first.0, Ordering::Release);
-        head.send_replace(files.trees.known.seq);
-        *trees.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&files.trees));
+        first.store(database.first.0, Ordering::Release);
+        head.send_replace(database.trees.known.seq);
+        *trees.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&database.trees));
     }
 
     /// Wait until a record can be asked for, not for long: what is asked then is answered as far as the database is.

@@ -20,7 +20,7 @@ use rustix::fs::FlockOperation;
 use sled::Batch;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::{Audit, AuditError, FILE, Files, HEAD, Index, Opened, pack, put, usable};
+use super::{Audit, AuditError, Database, FILE, HEAD, Index, Opened, pack, put, usable};
 use crate::journal::{self, Log};
 
 /// Bytes of the journal that are copied at once.
@@ -47,9 +47,9 @@ impl Opened {
         runtime: Handle,
         ending: watch::Receiver<bool>,
     ) -> std::io::Result<(Audit, thread::JoinHandle<()>)> {
-        let Self { audit, files, .. } = self;
+        let Self { audit, database, .. } = self;
         let copying = Copying { audit: audit.clone(), log, runtime, ending };
-        let handle = thread::Builder::new().name("balm-audit".into()).spawn(move || copying.run(files))?;
+        let handle = thread::Builder::new().name("balm-audit".into()).spawn(move || copying.run(database))?;
         Ok((audit, handle))
     }
 }
@@ -63,22 +63,22 @@ struct Copying {
 }
 
 impl Copying {
-    fn run(mut self, mut files: Files) {
+    fn run(mut self, mut database: Database) {
         let (mut pause, mut before) = (AGAIN_FIRST, None);
         loop {
-            let Err(error) = self.copy(&mut files) else { return };
+            let Err(error) = self.copy(&mut database) else { return };
             if !matches!(error, AuditError::Sled(_) | AuditError::Io { .. }) || self.audit.damage().is_some() {
                 tracing::error!(%error, "the audit database stands still; it catches up at the next start");
                 return;
             }
             tracing::error!(%error, "the audit database stands still until it can be opened again");
             // What it had when it was opened the last time has come through; what was put into it since then may not have.
-            let known = Some(files.trees.known.seq);
+            let known = Some(database.trees.known.seq);
             pause = if known > before { AGAIN_FIRST } else { (pause * 2).min(AGAIN_MOST) };
             before = known;
-            self.let_go(files);
+            self.let_go(database);
             match self.again(pause) {
-                Some(again) => files = again,
+                Some(again) => database = again,
                 None => return,
             }
             tracing::info!(seq = self.audit.head().0, "the audit database is open again, and catches up");
@@ -86,20 +86,21 @@ impl Copying {
     }
 
     /// Nothing of sled is left in this process, so that it can be opened again.
-    fn let_go(&self, files: Files) {
+    fn let_go(&self, database: Database) {
         drop(self.audit.shared.trees.write().unwrap_or_else(PoisonError::into_inner).take());
-        // Answers that are being put together still read it.
-        while Arc::strong_count(&files.trees) > 1 {
+        // Answers that are being put together still read it, each no more than a page, and a check until it looks again. A poll,
+        // since an Arc tells nobody when the others are gone.
+        while Arc::strong_count(&database.trees) > 1 {
             thread::sleep(Duration::from_millis(10));
         }
         // sled panics where its last sync fails.
-        if std::panic::catch_unwind(AssertUnwindSafe(|| drop(files))).is_err() {
+        if std::panic::catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
             tracing::warn!("sled could not end in order");
         }
     }
 
     /// Open it once that can be done. None if the host ends before.
-    fn again(&mut self, pause: Duration) -> Option<Files> {
+    fn again(&mut self, pause: Duration) -> Option<Database> {
         let mut complained = String::new();
         loop {
             let ends = self.ending.wait_for(|ending| *ending);
@@ -107,7 +108,7 @@ impl Copying {
                 return None;
             }
             match self.open() {
-                Ok(files) => return Some(files),
+                Ok(database) => return Some(database),
                 Err(why) if why != complained => {
                     tracing::warn!(
                         why,
@@ -120,7 +121,7 @@ impl Copying {
         }
     }
 
-    fn open(&self) -> Result<Files, String> {
+    fn open(&self) -> Result<Database, String> {
         let dir = &self.audit.shared.dir;
         if journal::free_bytes(dir).map_err(|error| error.to_string())? < AGAIN_ROOM_BYTES {
             return Err(format!("less than {} MiB are free on its disk: make room", AGAIN_ROOM_BYTES >> 20));
@@ -130,28 +131,28 @@ impl Copying {
         }
         // Whatever is wrong may pass; only a start gives up what there is, and builds it again.
         usable(dir, &self.log).map_err(|why| why.to_string())?;
-        let files = Files::open(dir, &self.log).map_err(|error| error.to_string())?;
-        self.audit.use_trees(&files);
+        let database = Database::open(dir, &self.log).map_err(|error| error.to_string())?;
+        self.audit.use_trees(&database);
         // What a failed write has left behind is found out now, as after a start.
         let _ = self.audit.check(|| !*self.ending.borrow());
-        Ok(files)
+        Ok(database)
     }
 
-    fn copy(&mut self, files: &mut Files) -> Result<(), AuditError> {
+    fn copy(&mut self, database: &mut Database) -> Result<(), AuditError> {
         let mut follow = self.log.follow();
         let (mut packer, mut lines, mut unsynced_since) = (Packer::default(), Vec::new(), None);
         loop {
             follow.borrow_and_update();
             let ends = *self.ending.borrow();
-            files.from = self.log.lines_into(files.from, COPY_BYTES, &mut lines)?;
+            database.from = self.log.lines_into(database.from, COPY_BYTES, &mut lines)?;
             if !lines.is_empty() {
-                files.put(&self.audit, &lines, &mut packer)?;
+                database.put(&self.audit, &lines, &mut packer)?;
                 unsynced_since.get_or_insert_with(Instant::now);
             } else if ends {
-                return files.sync();
+                return database.sync();
             }
             if unsynced_since.is_some_and(|since| since.elapsed() >= SYNC_EVERY) {
-                files.sync()?;
+                database.sync()?;
                 unsynced_since = None;
             }
             if ends || lines.len() > COPY_BYTES / 2 {
@@ -171,7 +172,7 @@ impl Copying {
     }
 }
 
-impl Files {
+impl Database {
     fn put(&self, audit: &Audit, lines: &[u8], packer: &mut Packer) -> Result<(), AuditError> {
         packer.pack(lines)?;
         self.trees.records.apply_batch(std::mem::take(&mut packer.records))?;
@@ -260,18 +261,18 @@ mod tests {
         let trees = Arc::new(Trees { records, found, known: Chain::START });
         let audit = Audit::of(dir.path().to_owned(), Seq(1), Seq::ZERO, &trees);
         let sync = File::open(dir.path().join(FILE)).unwrap();
-        let files = Files { db, trees, sync, from: Position::START, first: Seq(1) };
+        let database = Database { db, trees, sync, from: Position::START, first: Seq(1) };
         let (mut chain, mut packer) = (Chain::START, Packer::default());
         let mut copy = |seq| {
             let ended = EpisodeEnded { episode: EpisodeId(Seq(1)), how: EpisodeEnd::Resolved };
             let record = Record { seq: Seq(seq), at: Timestamp::EPOCH, more: false, fact: Fact::EpisodeEnded(ended) };
             let mut line = Vec::new();
             chain = line::write(chain, &record, Framing::default(), &mut line);
-            files.put(&audit, &line, &mut packer)
+            database.put(&audit, &line, &mut packer)
         };
         copy(1).unwrap();
-        let (key, value) = files.trees.found.first().unwrap().expect("record 1 has an entry");
-        files.trees.found.insert(key, &value[1..]).unwrap();
+        let (key, value) = database.trees.found.first().unwrap().expect("record 1 has an entry");
+        database.trees.found.insert(key, &value[1..]).unwrap();
         assert!(matches!(copy(2), Err(AuditError::Damaged(Seq(1)))));
         assert!(audit.damage().is_some() && dir.path().join(DAMAGED).exists(), "the next start knows it");
     }

@@ -50,6 +50,16 @@ pub struct Host {
     log: PathBuf,
 }
 
+/// Nothing, if a host that says this of itself has nothing under way and its audit database has all that its journal has.
+///
+/// # Errors
+///
+/// What it says, if it is not at rest.
+pub fn at_rest(status: Value) -> Result<(), Value> {
+    let at_rest = status["backlog"] == 0 && status["intents"] == 0 && status["seq"] == status["audit-seq"];
+    if at_rest { Ok(()) } else { Err(status) }
+}
+
 impl Files {
     /// Files with a configuration, guardrails that permit `scale-ecs-service` everything within bounds, and the plugin.
     #[must_use]
@@ -163,7 +173,7 @@ impl Files {
 
     /// Wait until nothing is under way and the audit database has all that the journal has.
     pub fn wait_for_rest(&self) {
-        wait::told("the host to be at rest", READY_WITHIN, || wait::is_at_rest(self.status()));
+        wait::told("the host to be at rest", READY_WITHIN, || at_rest(self.status()));
     }
 
     /// The facts that the running host's audit database has so far.

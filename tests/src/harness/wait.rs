@@ -5,8 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
-
 /// Ask until there is an answer; panics after the deadline with what was waited for.
 ///
 /// # Panics
@@ -24,7 +22,7 @@ pub fn until<T>(what: &str, within: Duration, ask: impl FnMut() -> Option<T>) ->
 /// If there is no answer in time.
 #[track_caller]
 pub fn seldom<T>(every: Duration, what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
-    poll(every, what, within, || ask().ok_or(""))
+    poll(every, what, within, || ask().ok_or_else(String::new))
 }
 
 /// The same where what is no answer says how far it is; the last of these is told if there is no answer in time.
@@ -33,13 +31,13 @@ pub fn seldom<T>(every: Duration, what: &str, within: Duration, mut ask: impl Fn
 ///
 /// If there is no answer in time.
 #[track_caller]
-pub fn told<T, E: fmt::Display>(what: &str, within: Duration, ask: impl FnMut() -> Result<T, E>) -> T {
-    poll(Duration::from_millis(5), what, within, ask)
+pub fn told<T, E: fmt::Display>(what: &str, within: Duration, mut ask: impl FnMut() -> Result<T, E>) -> T {
+    poll(Duration::from_millis(5), what, within, || ask().map_err(|how_far| format!(": {how_far}")))
 }
 
 #[track_caller]
 #[expect(clippy::panic, reason = "this is how a test fails")]
-fn poll<T, E: fmt::Display>(every: Duration, what: &str, within: Duration, mut ask: impl FnMut() -> Result<T, E>) -> T {
+fn poll<T>(every: Duration, what: &str, within: Duration, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let since = Instant::now();
     loop {
         let how_far = match ask() {
@@ -47,20 +45,9 @@ fn poll<T, E: fmt::Display>(every: Duration, what: &str, within: Duration, mut a
             Err(how_far) => how_far,
         };
         if since.elapsed() > within {
-            panic!("waited {} s for {what}: {how_far}", within.as_secs());
+            panic!("waited {} s for {what}{how_far}", within.as_secs());
         }
         // A poll, not a wait for a race: the answer above ends it.
         std::thread::sleep(every);
     }
-}
-
-/// Whether a host that says this of itself has nothing under way, and its audit database has all that its journal has;
-/// otherwise what it says.
-///
-/// # Errors
-///
-/// If it has something under way.
-pub fn is_at_rest(status: Value) -> Result<(), Value> {
-    let at_rest = status["backlog"] == 0 && status["intents"] == 0 && status["seq"] == status["audit-seq"];
-    if at_rest { Ok(()) } else { Err(status) }
 }
