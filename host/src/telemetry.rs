@@ -22,7 +22,8 @@ pub(crate) fn start(format: Format) {
     // Only ours, unless asked: what libraries say at level info is for their authors.
     let filter = EnvFilter::try_from_env("BALM_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,balm=info,plugin=info,notice=info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // What cannot be written, such as to a file on a full disk, is lost; to say so on the same output would panic.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     match format {
         Format::Text => log.with_ansi(io::stderr().is_terminal()).init(),
         Format::Json => log.json().flatten_event(true).init(),

@@ -98,3 +98,14 @@ fn an_output_that_cannot_be_written_is_an_error_in_words_after_the_deed() {
     assert_eq!(files.status()["stops"][0]["why"], "full");
     host.stop();
 }
+
+#[test]
+fn a_host_whose_log_cannot_be_written_goes_on_and_ends_in_order() {
+    let files = Files::bare(Dir::new("closed-log"));
+    let host = files.start_below(&["sh", "-c", r#"exec "$@" 2>/dev/full"#, "sh"]);
+    for _ in 0..3 {
+        let answer = host.post(b"no JSON").expect("the host answers");
+        assert_eq!(answer.status, 400, "{}", answer.body);
+    }
+    host.stop();
+}
