@@ -36,7 +36,7 @@ pub(crate) use self::ask::Room;
 use self::index::Index;
 use crate::{
     itself,
-    journal::{Log, LogError, Position},
+    journal::{self, Log, LogError, Position},
 };
 
 /// Bytes of a value. See above.
@@ -47,6 +47,10 @@ const CACHE_BYTES: u64 = 32 << 20;
 
 /// How long the child may take to open the database.
 const PROBE: Duration = Duration::from_secs(30);
+
+/// Bytes that are free on its disk before it is opened: what opening writes, and some copying. sled fails with less, and one
+/// that is good would be taken for one that cannot be opened.
+const ROOM_BYTES: u64 = 4 << 20;
 
 /// The name says how what is in it is packed and found: another one is not found, and the database is built again.
 const HEAD: &[u8] = b"head-of-lz4-packs-with-shared-index";
@@ -101,6 +105,9 @@ pub(crate) enum AuditError {
         /// Why not.
         source: std::io::Error,
     },
+    /// It would fail at the first write.
+    #[error("less than {} MiB are free on the audit database's disk: make room", ROOM_BYTES >> 20)]
+    NoRoom,
     /// The journal cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -158,6 +165,7 @@ struct Database {
 /// `accept_loss` goes on with a journal that ends before the database does.
 pub(crate) fn open(data: &Path, log: &Log, accept_loss: bool) -> Result<Opened, AuditError> {
     let dir = data.join("audit");
+    room(data)?;
     let (rebuilt, lost) = match usable(&dir, log) {
         Ok(()) => (None, None),
         // sled finds nothing in files that it cannot read: what there was to keep is gone already.
@@ -200,6 +208,12 @@ impl Database {
         let first = records.first()?.and_then(|(key, _)| seq_of(&key)).unwrap_or(next);
         Ok(Self { from: log.position(next)?, first, trees: Arc::new(Trees { records, found, known }), db, sync })
     }
+}
+
+/// Whether there is room to open it.
+fn room(dir: &Path) -> Result<(), AuditError> {
+    let free = journal::free_bytes(dir).map_err(|source| AuditError::Io { what: "asked for room", source })?;
+    if free < ROOM_BYTES { Err(AuditError::NoRoom) } else { Ok(()) }
 }
 
 /// Why what there is cannot be used.

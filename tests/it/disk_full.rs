@@ -36,14 +36,23 @@ struct Stage {
     fingerprint: u64,
 }
 
-/// What runs a program in a namespace with a small disk at its first argument; none if this machine does not let us.
-fn small_disk(at: &Path) -> Option<Vec<String>> {
-    let script = format!("mount -t tmpfs -o size={DISK_MIB}m balm-tests \"$0\" && exec \"$@\"");
+/// What runs a program in a namespace with a small disk at its first argument, and `first` before that; none if this machine
+/// does not let us.
+fn small_disk(at: &Path, first: &str) -> Option<Vec<String>> {
+    let script = format!("mount -t tmpfs -o size={DISK_MIB}m balm-tests \"$0\" && {first} exec \"$@\"");
     let words = ["unshare", "--mount", "--map-root-user", "sh", "-c", &script, &at.display().to_string()];
     let words: Vec<String> = words.map(str::to_owned).to_vec();
     let mut tried = Command::new(&words[0]);
     tried.args(&words[1..]).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
     tried.status().is_ok_and(|tried| tried.success()).then_some(words)
+}
+
+/// Let a host's journal fit on it.
+fn fit(files: &Files) {
+    files.edit("balm.toml", |text| {
+        let journal = format!("reserve-mib = {RESERVE_MIB}\nsegment-mib = 1");
+        format!("max-body-kib = 512\n{}", text.replace("reserve-mib = 0", &journal))
+    });
 }
 
 impl Stage {
@@ -52,14 +61,11 @@ impl Stage {
         cloud.create_service("web", 4);
         let files = Files::new(Dir::new(name), &cloud.endpoint());
         fs::create_dir_all(files.data()).expect("a directory can be made");
-        let Some(disk) = small_disk(&files.data()) else {
+        let Some(disk) = small_disk(&files.data(), "") else {
             println!("skipped: this machine lets nobody mount a small disk in a namespace of his own");
             return None;
         };
-        files.edit("balm.toml", |text| {
-            let journal = format!("reserve-mib = {RESERVE_MIB}\nsegment-mib = 1");
-            format!("max-body-kib = 512\n{}", text.replace("reserve-mib = 0", &journal))
-        });
+        fit(&files);
         let words: Vec<&str> = disk.iter().map(String::as_str).collect();
         let host = files.start_below(&words);
         let data = Path::new("/proc")
@@ -169,4 +175,23 @@ fn the_audit_database_stands_still_no_longer_than_its_disk_is_full() {
     stage.empty();
     stage.recount(1);
     assert!(!stage.data.join("audit.damaged-1").exists(), "what it had was not built again");
+}
+
+#[test]
+fn a_start_on_a_full_disk_is_refused_before_it_takes_a_good_audit_database_for_a_damaged_one() {
+    let cloud = Cloud::start(1, balm_cloud::Options::default(), None);
+    let files = Files::new(Dir::new("disk-full-start"), &cloud.endpoint());
+    fs::create_dir_all(files.data()).expect("a directory can be made");
+    fit(&files);
+    // A host that lives until its disk is full, and is killed.
+    let first = r#"if [ "$1" != true ]; then "$@" > /dev/null & host=$!
+        until [ -S "$0/balm.sock" ]; do kill -0 $host && sleep 0.01 || exit; done
+        cat /dev/zero > "$0/ballast" 2>/dev/null
+        kill -9 $host; fi;"#;
+    let Some(disk) = small_disk(&files.data(), first) else {
+        println!("skipped: this machine lets nobody mount a small disk in a namespace of his own");
+        return;
+    };
+    let Err(said) = files.try_start_below(&disk) else { unreachable!("a host started on a full disk") };
+    assert!(said.contains("less than 4 MiB are free on the audit database's disk: make room"), "{said}");
 }

@@ -20,8 +20,8 @@ use rustix::fs::FlockOperation;
 use sled::Batch;
 use tokio::{runtime::Handle, sync::watch};
 
-use super::{Audit, AuditError, Database, FILE, HEAD, Index, Opened, pack, put, usable};
-use crate::journal::{self, Log};
+use super::{Audit, AuditError, Database, FILE, HEAD, Index, Opened, pack, put, room, usable};
+use crate::journal::Log;
 
 /// Bytes of the journal that are copied at once.
 const COPY_BYTES: usize = 1 << 20;
@@ -35,9 +35,6 @@ const SYNC_EVERY: Duration = Duration::from_millis(250);
 /// How long is waited before a database that failed is opened again: at first, and at most where it fails over and over.
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
 const AGAIN_MOST: Duration = Duration::from_secs(60);
-
-/// Bytes that are free on its disk before it is opened again: what opening writes, and some copying.
-const AGAIN_ROOM_BYTES: u64 = 4 << 20;
 
 impl Opened {
     /// Begin to copy, and hand out the reading end. When `ending` says so, the thread copies what is left and ends.
@@ -123,9 +120,7 @@ impl Copying {
 
     fn open(&self) -> Result<Database, String> {
         let dir = &self.audit.shared.dir;
-        if journal::free_bytes(dir).map_err(|error| error.to_string())? < AGAIN_ROOM_BYTES {
-            return Err(format!("less than {} MiB are free on its disk: make room", AGAIN_ROOM_BYTES >> 20));
-        }
+        room(dir).map_err(|error| error.to_string())?;
         if is_locked(dir) {
             return Err("it is still in use".into());
         }
