@@ -57,6 +57,9 @@ use crate::{
 /// How long the first question for the accounts' identities may hold up saying that the host is ready.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long the record of an orderly end may take: on a full disk it waits for room, and a host that is told to end ends.
+const STOPPED_WITHIN: Duration = Duration::from_secs(5);
+
 /// How often an account is asked again that did not answer, at first and at most; and one that did.
 const ASK_AGAIN_FIRST: Duration = Duration::from_secs(2);
 const ASK_AGAIN_MOST: Duration = Duration::from_secs(60);
@@ -256,7 +259,12 @@ impl Running {
         self.inbox.quiet();
         // Calls under way come to their end, so that fewer are unknown at the next start.
         let _ = tokio::time::timeout(call_timeout, self.calls_ended.recv()).await;
-        let _ = self.inbox.ask(Input::Stopped(HostStopped { why: why.into() })).await;
+        let stopped = self.inbox.ask(Input::Stopped(HostStopped { why: why.into() }));
+        if tokio::time::timeout(STOPPED_WITHIN, stopped).await.is_err() {
+            tracing::warn!(
+                "there was no room in the journal for the record of this end: the next start takes it for a crash"
+            );
+        }
         self.inbox.end();
         self.engine.joined().await?;
         // Only now does it get the last record: whoever cuts that off the journal is found out by it.

@@ -178,6 +178,16 @@ fn the_audit_database_stands_still_no_longer_than_its_disk_is_full() {
 }
 
 #[test]
+fn a_host_on_a_full_disk_ends_in_order_when_it_is_told_to() {
+    let Some(mut stage) = Stage::set("disk-full-end") else { return };
+    assert_eq!(stage.pour().0, 200);
+    stage.fill(0);
+    let _ = stage.pour_until_full();
+    let Stage { host, cloud: _cloud, files: _files, .. } = stage;
+    host.stop();
+}
+
+#[test]
 fn a_start_on_a_full_disk_is_refused_before_it_takes_a_good_audit_database_for_a_damaged_one() {
     let cloud = Cloud::start(1, balm_cloud::Options::default(), None);
     let files = Files::new(Dir::new("disk-full-start"), &cloud.endpoint());
